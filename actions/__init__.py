@@ -1,0 +1,1 @@
+"""What a guest may ask for: one short action per deed."""

@@ -1,0 +1,103 @@
+"""How a turn is answered: by the brain, or with a fixed phrase where there is nothing to understand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.outbox import database_down
+from bot.turns import NotReady, Outcome, Turn
+from data.messages import Draft, State
+from nlu.phrasebook import Phrasebook
+
+if (
+    TYPE_CHECKING
+):  # importing the brain imports TensorFlow: seconds, spent in a thread after the doors are open
+    from bot.brain import Brain
+
+log = structlog.get_logger(__name__)
+
+# One turn is milliseconds; this is for an action that hangs, so that the guest still hears something.
+LONGEST_TURN = 20.0
+
+
+class Answering:
+    """Answers turns once the brain is there; until then they wait."""
+
+    def __init__(self, phrasebook: Phrasebook) -> None:
+        self._phrasebook = phrasebook
+        self._brain: Brain | None = None
+        self._decided = asyncio.Event()
+        self.trouble = ""  # why there will be no brain, for the readiness check
+
+    @property
+    def ready(self) -> bool:
+        return self._brain is not None
+
+    def use(self, brain: Brain) -> None:
+        """Answer with this brain from now on."""
+        self._brain, self.trouble = brain, ""
+        self._decided.set()
+
+    def give_up(self, trouble: str) -> None:
+        """There is no brain, for this reason."""
+        self.trouble = trouble
+        self._decided.set()
+
+    async def answer(self, turn: Turn) -> Outcome:
+        """See `bot.turns.Answers`."""
+        if turn.kind == "wordless":
+            return Outcome((self.say("utter_please_type", turn),))
+        words = self._words(turn)
+        if not words:
+            return Outcome((self.say("utter_empty", turn),))
+        await self._decided.wait()
+        if self._brain is None:
+            raise NotReady(self.trouble)
+        try:
+            return await asyncio.wait_for(self._think(self._brain, turn, words), LONGEST_TURN)
+        except Exception as error:
+            # One turn. The guest hears an apology and staff a flag; a database that is down is another matter.
+            for cause in (error, error.__cause__):
+                if isinstance(cause, Exception) and database_down(cause):
+                    raise cause from None
+            log.error("turn.failed", message=turn.message_id, error=type(error).__name__, exc_info=True)
+            return self._apology(turn)
+
+    async def _think(self, brain: Brain, turn: Turn, words: str) -> Outcome:
+        from bot.brain import Facts
+
+        facts = Facts(
+            conversation=turn.conversation,
+            turn=turn.key,
+            channel=turn.channel,
+            locale=turn.locale,
+            member_id=turn.member_id,
+            contact_id=turn.contact_id,
+        )
+        answer = await brain.answer(facts, words)
+        return Outcome(answer.replies, write=answer.events.write)
+
+    def _words(self, turn: Turn) -> str:
+        """What the brain is given. Only choices we offered are commands; a typed slash is just a slash."""
+        if turn.kind == "hello":
+            return "/greet"
+        if turn.kind == "tap":
+            return turn.pressed if turn.pressed in self._phrasebook.payloads else "/help"
+        return re.sub(r"^[\s/／]+", "", turn.text)
+
+    def _apology(self, turn: Turn) -> Outcome:
+        flag = self._phrasebook.say(
+            "utter_staff_unanswered", "en", {"message": turn.message_id, "channel": turn.channel}
+        )
+        return Outcome(
+            (self.say("utter_apology", turn),), State.failed, "turn_failed", for_staff=Draft(flag.text)
+        )
+
+    def say(self, name: str, turn: Turn) -> Draft:
+        """A phrase without values, in the guest's language."""
+        said = self._phrasebook.say(name, turn.locale, {}, turn=turn.key)
+        return Draft(said.text, said.choices)

@@ -1,0 +1,231 @@
+"""The command line: serve, train, chat, parse, db, check."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import OperationalError
+
+from bot import logs, training
+from bot.settings import BadSettings, Settings
+from data import db as database
+from data import schema, sealed
+
+if TYPE_CHECKING:
+    from bot.sandbox import Person
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Zhike 知客, a hotel group's guest assistant."
+)
+db_app = typer.Typer(no_args_is_help=True, help="The database: schema and demo data.")
+app.add_typer(db_app, name="db")
+
+out = Console()
+err = Console(stderr=True)
+
+SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
+
+
+def main() -> None:
+    """Entry point of the `zhike` command. Known troubles end in one clear line and exit code 1."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
+    try:
+        app()
+    except (BadSettings, sealed.BadKeys, training.TrainingFailed) as error:
+        _stop(str(error))
+    except OperationalError as error:
+        _stop(f"The database does not answer ({type(error.orig).__name__}). Is ZHIKE_DATABASE_URL right?")
+
+
+def _stop(reason: str) -> NoReturn:
+    err.print(f"[red]zhike:[/red] {reason}", soft_wrap=True, highlight=False)
+    sys.exit(1)
+
+
+def _settings() -> Settings:
+    settings = Settings.from_environment(os.environ)
+    logs.configure(settings.log_format)
+    return settings
+
+
+def _ready_database() -> Settings:
+    from bot.app import open_database
+
+    settings = _settings()
+    open_database(settings)
+    return settings
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Stand-ins for both platforms, demo members, two phones.")
+    ] = False,
+) -> None:
+    """Open the doors. With --sandbox nothing leaves this machine."""
+    import uvicorn
+
+    from bot.app import application, open_database, utc_now
+    from bot.sandbox import Sandbox
+
+    if sandbox:
+        os.environ.setdefault("ZHIKE_DATABASE_URL", SANDBOX_DATABASE)
+    settings = _settings()
+    stand_ins = None
+    if sandbox:
+        base = f"http://127.0.0.1:{port}"
+        stand_ins = Sandbox.create(base, clock=utc_now, people=_demo_people)
+        settings = stand_ins.settings(settings)
+    elif not settings.telegram_token and not settings.wechat_app_id:
+        _stop(
+            "No channel is configured. Set ZHIKE_TELEGRAM_TOKEN or ZHIKE_WECHAT_APP_ID, or try `zhike serve --sandbox`."
+        )
+    open_database(settings)
+    if sandbox:
+        _seed(utc_now())
+        out.print(f"Sandbox: [link]http://{host}:{port}/[/link]  (ready in some seconds)")
+    uvicorn.run(
+        application(settings, sandbox=stand_ins),
+        host=host,
+        port=port,
+        access_log=False,  # it would write signatures
+        log_config=None,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=6,  # a WeChat push may wait four seconds for its reply
+    )
+
+
+def _seed(now: datetime) -> object:
+    from data import demo
+
+    with database.transaction() as db:
+        return demo.seed(db, now=now)
+
+
+def _demo_people() -> list[Person]:
+    from bot.sandbox import Person
+    from data import demo
+
+    with database.reading() as db:
+        return [
+            Person(
+                member_id=each.member_id, number=each.number, name=each.name, tier=each.tier,
+                locale=each.locale, points=each.points, telegram=each.telegram, wechat=each.wechat,
+            )
+            for each in demo.people(db)
+        ]  # fmt: skip
+
+
+@app.command()
+def train() -> None:
+    """Train the model, unless nothing it is made of has changed."""
+    settings = _settings()
+    started = time.monotonic()
+    known = training.model_path(Path(settings.model_dir)).exists()
+    path = training.train(Path(settings.model_dir))
+    took = "up to date" if known else f"trained in {time.monotonic() - started:.0f} s"
+    out.print(f"{path} ({took})", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def parse() -> None:
+    """Read JSON lines {"id", "text"} and print {"id", "intent", "confidence", "entities"} for each."""
+    from bot.brain import Brain
+    from nlu.phrasebook import Phrasebook
+
+    settings = _settings()
+    brain = Brain(training.train(Path(settings.model_dir)), Phrasebook.load())
+
+    async def read_all() -> None:
+        for number, line in enumerate(sys.stdin, 1):
+            if not line.strip():
+                continue
+            try:
+                asked = json.loads(line)
+                text = asked["text"]
+            except (ValueError, KeyError, TypeError):
+                _stop(f'Line {number} is not JSON of the form {{"id": …, "text": …}}.')
+            read = await brain.understand(str(text))
+            answer = {
+                "id": asked.get("id"),
+                "intent": read.intent,
+                "confidence": round(read.confidence, 4),
+                "entities": [dict(entity) for entity in read.entities],
+            }
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+
+    asyncio.run(read_all())
+
+
+@app.command()
+def chat(
+    member: Annotated[
+        str, typer.Option("--as", help="Member number to be; empty for a guest we do not know.")
+    ] = "",
+    channel: Annotated[str, typer.Option(help="telegram or wechat.")] = "telegram",
+) -> None:
+    """Talk in the terminal as a member on a channel; an empty line ends it."""
+    from bot.terminal import UnknownMember, converse
+
+    if channel not in ("telegram", "wechat"):
+        _stop("--channel is telegram or wechat.")
+    settings = _ready_database()
+    try:
+        asyncio.run(converse(settings, number=member, channel=channel, console=out))
+    except UnknownMember as error:
+        _stop(str(error))
+
+
+@db_app.command()
+def upgrade() -> None:
+    """Bring the database to today's schema."""
+    settings = _settings()
+    sealed.use_keys(settings.sealing_keys())
+    engine = database.connect(settings.database_url)
+    schema.upgrade(engine)
+    out.print(f"The schema is at {schema.current(engine)}.")
+
+
+@db_app.command()
+def seed(
+    demo: Annotated[
+        bool, typer.Option("--demo", help="The demo hotel group: invented hotels and members.")
+    ] = False,
+) -> None:
+    """Fill the database with the demo hotel group. Running it again adds nothing."""
+    if not demo:
+        _stop("Say --demo: it puts invented hotels and members into the database.")
+    from bot.app import utc_now
+
+    _ready_database()
+    out.print(_seed(utc_now()))
+
+
+@app.command()
+def check() -> None:
+    """Look at settings, database, schema, model and channels; exit code 1 if something is wrong."""
+    from bot.checkup import examine
+
+    table = Table("what", "state", "remedy", show_edge=False)
+    healthy = True
+    for finding in examine(os.environ):
+        healthy &= finding.fine
+        table.add_row(finding.what, ("[green]" if finding.fine else "[red]") + finding.state, finding.remedy)
+    out.print(table)
+    if not healthy:
+        raise typer.Exit(1)
+

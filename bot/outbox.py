@@ -1,0 +1,158 @@
+"""The outbox: what was promised is claimed, sent and marked, each guest's messages in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from bot import metrics
+from bot.channel import Channel, Outgoing, SendError, Uncertain, Unreachable
+from bot.lanes import Lanes
+from data import messages
+from data.db import reading, transaction
+from data.messages import Message, State
+
+log = structlog.get_logger(__name__)
+
+# 1, 2, 4 … seconds, then every five minutes: a platform that is down for an hour is found back within five minutes.
+FIRST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(minutes=5)
+# An answer older than this would puzzle the guest; WeChat's own window closes then too.
+GIVE_UP_AFTER = timedelta(hours=48)
+
+Clock = Callable[[], datetime]
+
+
+def wait_before(attempt: int) -> timedelta:
+    """How long to wait after the `attempt`-th failure (from 1), when the platform names no time of its own."""
+    doublings: int = min(attempt - 1, 20)
+    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
+
+
+class Outbox:
+    """Sends through whichever channels are open."""
+
+    def __init__(self, *, process: str, clock: Clock, lanes: Lanes) -> None:
+        self._process = process
+        self._clock = clock
+        self._lanes = lanes
+        self._channels: dict[str, Channel] = {}
+        self._alarms: dict[int, asyncio.TimerHandle] = {}
+        self.on_trouble: Callable[[Message, SendError], None] = lambda message, error: None
+
+    def open(self, channel: Channel) -> None:
+        """Let messages leave through this channel."""
+        self._channels[channel.name] = channel
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        return self._channels
+
+    def wake(self, contact_id: int, address: str, claimed: Message | None = None) -> None:
+        """Send what waits for a contact, beginning with `claimed` if the caller has claimed a message for us."""
+        if self._lanes.closed:
+            return  # what is claimed goes back at close, what is promised waits for the next start
+        if claimed is None and self._lanes.busy(f"send:{contact_id}"):
+            return  # whoever is sending looks for the next one when done
+        self._lanes.add(f"send:{contact_id}", partial(self._send_waiting, contact_id, address, claimed))
+
+    async def _send_waiting(self, contact_id: int, address: str, claimed: Message | None) -> None:
+        if claimed is None:
+            with transaction() as db:
+                claimed = messages.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
+        while claimed is not None:
+            claimed = await self._send(claimed, address)
+            if self._lanes.closed:
+                return
+        self._look_again_when_due(contact_id, address)
+
+    async def _send(self, message: Message, address: str) -> Message | None:
+        """Send one claimed message, record how it went, and claim the contact's next one."""
+        channel = self._channels.get(message.channel)
+        try:
+            if channel is None:
+                raise Unreachable("this channel is not open here")
+            platform_id = await self._found_delivered(channel, message, address)
+            if platform_id is None:
+                platform_id = await channel.send(outgoing(message, address))
+        except SendError as error:
+            metrics.SENDS.labels(message.channel, error.outcome).inc()
+            return self._failed(message, error)
+        metrics.SENDS.labels(message.channel, "sent").inc()
+        now = self._clock()
+        with transaction() as db:
+            messages.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=now)
+            assert message.contact_id is not None
+            return messages.claim_next(db, message.contact_id, by=self._process, via="api", now=now)
+
+    async def _found_delivered(self, channel: Channel, message: Message, address: str) -> str | None:
+        """For a message whose last attempt was cut off: "" if it did arrive after all, None if it must be sent."""
+        if message.outcome != Uncertain.outcome:
+            return None
+        assert message.contact_id is not None
+        with reading() as db:
+            after = messages.last_platform_id(db, message.contact_id)
+        try:
+            arrived = await channel.arrived(outgoing(message, address), after=after)
+        except SendError as error:
+            raise Uncertain(str(error), after=error.after) from None
+        log.info("outbox.asked_whether_arrived", message=message.id, arrived=arrived)
+        return "" if arrived else None
+
+    def _failed(self, message: Message, error: SendError) -> Message | None:
+        now = self._clock()
+        again = error.retry and now - message.created_at < GIVE_UP_AFTER
+        assert message.contact_id is not None
+        with transaction() as db:
+            if again:
+                wait = timedelta(seconds=error.after) if error.after else wait_before(message.attempts)
+                messages.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
+                following = None
+            else:
+                messages.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now)
+                following = messages.claim_next(db, message.contact_id, by=self._process, via="api", now=now)
+        log.warning(
+            "outbox.send_failed",
+            message=message.id, channel=message.channel, outcome=error.outcome, reason=str(error), again=again,
+        )  # fmt: skip
+        if error.tell_staff and (not again or message.attempts == 1):
+            self.on_trouble(message, error)
+        return following
+
+    def _look_again_when_due(self, contact_id: int, address: str) -> None:
+        with transaction() as db:
+            due = messages.next_due_at(db, contact_id)
+        if due is None or contact_id in self._alarms:
+            return
+        wait = max((due - self._clock()).total_seconds(), 0.05)
+        self._alarms[contact_id] = asyncio.get_running_loop().call_later(
+            wait, self._alarm, contact_id, address
+        )
+
+    def _alarm(self, contact_id: int, address: str) -> None:
+        self._alarms.pop(contact_id, None)
+        self.wake(contact_id, address)
+
+    def close(self) -> None:
+        """Cancel the alarms; what they would have sent waits in the database."""
+        for alarm in self._alarms.values():
+            alarm.cancel()
+        self._alarms.clear()
+
+
+def outgoing(message: Message, address: str) -> Outgoing:
+    """A stored promise in the shape channels take."""
+    choices = tuple((title, payload) for title, payload in message.payload.get("choices", ()))
+    return Outgoing(address, message.text, choices)
+
+
+def database_down(error: Exception) -> bool:
+    """Whether this is the database not answering, rather than our mistake in speaking to it."""
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
+    )

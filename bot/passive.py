@@ -1,0 +1,93 @@
+"""Passive replies: the words that leave in answer to WeChat's push itself, and never a second time another way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from bot import metrics
+from bot.outbox import Clock
+from data import messages
+from data.db import transaction
+from data.messages import Message, State
+
+# WeChat drops the connection after 5 s and brings the message again, three deliveries in all. A delivery that
+# comes sooner after we spoke is a duplicate, not a sign that our answer was lost.
+PUSH_DEADLINE = timedelta(seconds=5)
+LOST_AFTER = timedelta(seconds=4.5)
+DELIVERIES = 3
+# When the last delivery may still come, and by when it must have come.
+LAST_DELIVERY = PUSH_DEADLINE * (DELIVERIES - 1) - timedelta(seconds=1)
+WINDOW = PUSH_DEADLINE * DELIVERIES + timedelta(seconds=5)
+
+
+class PassiveReplies:
+    """Who is waiting at the door for which message's reply."""
+
+    def __init__(self, *, process: str, clock: Clock, wake: Callable[[int, str], None]) -> None:
+        self._process = process
+        self._clock = clock
+        self._wake = wake
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+
+    def awaited(self, message_id: int) -> bool:
+        """Whether a door stands open for this reply right now. Nothing may be awaited between asking and giving."""
+        waiting = self._waiting.get(message_id)
+        return waiting is not None and not waiting.done()
+
+    def give(self, message_id: int, reply: Message) -> None:
+        """Hand a claimed reply to the door that awaits it."""
+        self._waiting[message_id].set_result(reply)
+
+    async def wait(self, message_id: int, *, seconds: float) -> Message | None:
+        """The first reply to a message taken just now, if it comes in time. None: it leaves by the outbox."""
+        if message_id in self._waiting:
+            return None  # another delivery of the same message is already waiting
+        waiting: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[message_id] = waiting
+        try:
+            return await asyncio.wait_for(asyncio.shield(waiting), seconds)
+        except asyncio.TimeoutError:
+            # No await between the time-out and this check: a reply that came in this very moment is not lost.
+            return waiting.result() if waiting.done() and not waiting.cancelled() else None
+        finally:
+            waiting.cancel()
+            del self._waiting[message_id]
+
+    def again(self, message_id: int) -> Message | None:
+        """What to say to a repeated delivery: the same reply, if WeChat cannot have heard it; else None."""
+        now = self._clock()
+        with transaction() as db:
+            replies = messages.replies_to(db, message_id)
+            if not replies:
+                return None
+            first = replies[0]
+            if first.state == State.promised.value:
+                assert first.contact_id is not None
+                return messages.claim_next(
+                    db, first.contact_id, by=self._process, via="passive", now=now, hurry=True
+                )
+            if first.via != "passive":
+                return None
+            if first.state == State.sending.value and first.held_by != self._process:
+                messages.take_over(db, first.id, was=first.held_by, by=self._process, now=now)
+                return first
+            # WeChat brings a message again only when it has no answer: then ours was lost on the way.
+            spoken_at = first.settled_at or first.created_at
+            return first if now - spoken_at >= LOST_AFTER else None
+
+    def handed_over(self, reply: Message, address: str) -> None:
+        """The door has written the reply to WeChat's connection; what else waits for the guest may follow."""
+        with transaction() as db:
+            messages.settle_outgoing(db, reply.id, State.sent, outcome="", now=self._clock())
+        metrics.PASSIVE.inc()
+        assert reply.contact_id is not None
+        self._wake(reply.contact_id, address)
+
+    def unheard(self, reply: Message, address: str) -> None:
+        """WeChat had hung up before we could write: the reply leaves by the outbox."""
+        with transaction() as db:
+            messages.put_off(db, reply.id, due_at=self._clock(), outcome="hung_up")
+        assert reply.contact_id is not None
+        self._wake(reply.contact_id, address)

@@ -1,0 +1,231 @@
+"""Reception: a message is recorded once, answered in its guest's order, its replies promised with the deed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from bot import metrics
+from bot.channel import Incoming, SendError
+from bot.lanes import Lanes
+from bot.outbox import Clock, Outbox, database_down
+from bot.passive import PassiveReplies
+from bot.turns import Answers, NotReady, Outcome, Turn
+from data import messages
+from data.db import transaction
+from data.members import Contact, Member, contact_at
+from data.messages import Draft, Message
+from nlu import language
+from nlu.phrasebook import Phrasebook
+
+log = structlog.get_logger(__name__)
+
+# Pauses while the database is away; after the last the turn is left to recovery, which finds it in the database.
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A delivery that is safely recorded; not `fresh` if an earlier delivery had brought it."""
+
+    message_id: int
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class StaffChat:
+    """Where staff hear of trouble: a channel and an address on it."""
+
+    channel: str
+    address: str
+
+
+class Reception:
+    """Takes messages in, and sees to it that each is answered exactly once."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        phrasebook: Phrasebook,
+        outbox: Outbox,
+        lanes: Lanes,
+        process: str,
+        clock: Clock,
+        staff: StaffChat | None = None,
+    ) -> None:
+        self._answers = answers
+        self._phrasebook = phrasebook
+        self._outbox = outbox
+        self._lanes = lanes
+        self._process = process
+        self._clock = clock
+        self._staff = staff
+        self._in_hand: set[int] = set()
+        self.passive = PassiveReplies(process=process, clock=clock, wake=outbox.wake)
+        outbox.on_trouble = self._tell_staff_of_send
+
+    def take(self, incoming: Incoming) -> Taken:
+        """Record a delivery in one transaction; the same delivery again finds the first.
+
+        Raises `DBAPIError` while the database is down: nothing was taken, so the platform must bring it again.
+        """
+        now = self._clock()
+        with transaction() as db:
+            contact = (
+                contact_at(db, incoming.channel, incoming.address, now=now) if incoming.address else None
+            )
+            message_id = messages.receive(
+                db,
+                channel=incoming.channel,
+                key=incoming.key,
+                contact_id=contact.id if contact else None,
+                kind=incoming.kind,
+                text=incoming.text or incoming.raw,
+                payload={"pressed": incoming.pressed} if incoming.pressed else {},
+                by=self._process,
+                now=now,
+                platform_id=incoming.reference,
+                wants_answer=incoming.wants_answer,
+            )
+            if message_id is None:
+                first = messages.by_key(db, f"{incoming.channel}:{incoming.key}")
+                assert first is not None
+                metrics.REPEATED.labels(incoming.channel).inc()
+                return Taken(first.id, fresh=False)
+            turn = None
+            if contact is not None and incoming.wants_answer:
+                contact.locale = _locale(db, contact, incoming)
+                turn = Turn.of(
+                    message_id,
+                    contact,
+                    kind=incoming.kind,
+                    text=incoming.text,
+                    pressed=incoming.pressed,
+                    reference=incoming.reference,
+                )
+        metrics.TAKEN.labels(incoming.channel, incoming.kind).inc()
+        if turn is not None:
+            self.begin(turn)
+        return Taken(message_id, fresh=True)
+
+    def begin(self, turn: Turn) -> None:
+        """Put a recorded message on its guest's lane."""
+        if turn.message_id in self._in_hand:
+            return
+        if self._lanes.add(turn.conversation, partial(self._run, turn)):
+            self._in_hand.add(turn.message_id)
+
+    def in_hand(self, message_id: int) -> bool:
+        """Whether this process is answering the message right now."""
+        return message_id in self._in_hand
+
+    async def _run(self, turn: Turn) -> None:
+        try:
+            for pause in PATIENCE:
+                try:
+                    await self._answer(turn)
+                    return
+                except DBAPIError as error:
+                    if not database_down(error):
+                        raise
+                    log.warning("turn.database_down", message=turn.message_id, pause=pause)
+                    await asyncio.sleep(pause)
+            log.error("turn.left_for_recovery", message=turn.message_id)
+        finally:
+            self._in_hand.discard(turn.message_id)
+
+    async def _answer(self, turn: Turn) -> None:
+        try:
+            outcome = await self._answers.answer(turn)
+        except NotReady as error:
+            log.error("turn.not_ready", message=turn.message_id, reason=str(error))
+            metrics.TURNS.labels(turn.channel, "not_ready").inc()
+            self._say_not_ready(turn)
+            return
+        claimed = self._settle(turn, outcome)
+        metrics.TURNS.labels(turn.channel, outcome.state.value).inc()
+        metrics.TURN_SECONDS.labels(turn.channel).observe(time.perf_counter() - turn.began)
+        self._hand_on(turn, claimed)
+
+    def _settle(self, turn: Turn, outcome: Outcome) -> Message | None:
+        """Dialogue, replies and the turn's end in one transaction; the first reply claimed for its way out."""
+        now = self._clock()
+        with transaction() as db:
+            if not messages.settle_incoming(
+                db, turn.message_id, outcome.state, outcome=outcome.reason, now=now
+            ):
+                log.info("turn.answered_elsewhere", message=turn.message_id)
+                return None
+            outcome.write(db, now)
+            for number, draft in enumerate(outcome.replies):
+                self._promise(db, turn, draft, key=f"re:{turn.message_id}:{number}")
+            if outcome.for_staff is not None:
+                self._promise_staff(db, outcome.for_staff, key=f"staff:{turn.key}")
+            via = "passive" if self.passive.awaited(turn.message_id) else "api"
+            # The guest is there and the channel works: what waited out a failure may go at once.
+            return messages.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+
+    def _promise(self, db: Session, turn: Turn, draft: Draft, *, key: str) -> None:
+        messages.promise(
+            db,
+            draft,
+            contact_id=turn.contact_id,
+            channel=turn.channel,
+            key=key,
+            now=self._clock(),
+            answers_id=turn.message_id,
+        )
+
+    def _say_not_ready(self, turn: Turn) -> None:
+        """The message stays owed and is answered once there is a model; the guest is told so, once."""
+        said = self._phrasebook.say("utter_not_ready", turn.locale, {}, turn=turn.key)
+        now = self._clock()
+        with transaction() as db:
+            self._promise(db, turn, Draft(said.text), key=f"not_ready:{turn.message_id}")
+            via = "passive" if self.passive.awaited(turn.message_id) else "api"
+            claimed = messages.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+        self._hand_on(turn, claimed)
+
+    def _hand_on(self, turn: Turn, claimed: Message | None) -> None:
+        if claimed is not None and claimed.via == "passive":
+            self.passive.give(turn.message_id, claimed)
+        else:
+            self._outbox.wake(turn.contact_id, turn.address, claimed)
+
+    def _promise_staff(self, db: Session, draft: Draft, *, key: str) -> None:
+        if self._staff is None:
+            log.error("staff.nobody_to_tell", key=key)
+            return
+        now = self._clock()
+        contact = contact_at(db, self._staff.channel, self._staff.address, now=now)
+        messages.promise(db, draft, contact_id=contact.id, channel=self._staff.channel, key=key, now=now)
+        # After this transaction: the message exists only then.
+        asyncio.get_running_loop().call_soon(self._outbox.wake, contact.id, self._staff.address)
+
+    def _tell_staff_of_send(self, message: Message, error: SendError) -> None:
+        if self._staff is not None and message.key.startswith("staff:"):
+            return  # telling staff that staff cannot be told helps nobody
+        said = self._phrasebook.say(
+            "utter_staff_unanswered", "en", {"message": message.id, "channel": message.channel}
+        )
+        with transaction() as db:
+            self._promise_staff(db, Draft(said.text), key=f"staff:send:{message.id}:{error.outcome}")
+
+
+def _locale(db: Session, contact: Contact, incoming: Incoming) -> str:
+    """The language to answer in: that of the words, else the one last used here, the member's, the platform's."""
+    preferred = contact.locale
+    if not preferred and contact.member_id is not None:
+        member = db.get(Member, contact.member_id)
+        preferred = member.locale if member else ""
+    if not preferred:
+        default = "zh_CN" if contact.channel == "wechat" else "en"
+        preferred = language.closest(incoming.language, default=default)
+    return language.spoken(incoming.text, preferred)

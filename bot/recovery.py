@@ -1,0 +1,107 @@
+"""Recovery: what a process that died had taken but not answered, or promised but not sent, is found and finished."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from bot.channel import Uncertain
+from bot.lanes import Lanes
+from bot.outbox import Clock, Outbox
+from bot.passive import LAST_DELIVERY, WINDOW
+from bot.reception import Reception
+from bot.turns import Turn
+from data import messages
+from data.db import reading, transaction
+from data.members import Contact
+from data.messages import Message, State
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Looks through what is open in the database: once at start, then every few seconds."""
+
+    def __init__(
+        self, *, reception: Reception, outbox: Outbox, lanes: Lanes, process: str, clock: Clock
+    ) -> None:
+        self._reception = reception
+        self._outbox = outbox
+        self._lanes = lanes
+        self._process = process
+        self._clock = clock
+        self._listening_since = clock()
+
+    def look(self, *, alone: bool = False) -> int:
+        """Take up everything that is open and that nobody is busy with; returns how much that was.
+
+        `alone`: no other process can be alive on this database, so every hold is a dead one's.
+        """
+        now = self._clock()
+        with reading() as db:
+            open_now = [
+                (message, contact)
+                for message in messages.open_messages(db)
+                if message.contact_id is not None
+                and (contact := db.get(Contact, message.contact_id)) is not None
+            ]
+        taken_up = 0
+        for message, contact in open_now:
+            if self._orphaned(message, now, alone=alone):
+                taken_up += self._take_up(message, contact, now)
+        if taken_up:
+            log.info("recovery.taken_up", messages=taken_up)
+        return taken_up
+
+    def _orphaned(self, message: Message, now: datetime, *, alone: bool) -> bool:
+        if message.state == State.promised.value:
+            return message.due_at <= now and not self._sending(message)
+        if message.held_by == self._process:
+            mine = (
+                self._reception.in_hand(message.id) if message.direction == "in" else self._sending(message)
+            )
+            return not mine and (message.held_until is None or message.held_until <= now)
+        return alone or message.held_until is None or message.held_until <= now
+
+    def _sending(self, message: Message) -> bool:
+        return self._lanes.busy(f"send:{message.contact_id}")
+
+    def _take_up(self, message: Message, contact: Contact, now: datetime) -> bool:
+        if message.state == State.promised.value:
+            self._outbox.wake(contact.id, contact.address)
+            return True
+        if message.via == "passive" and now - message.created_at < WINDOW:
+            return False  # WeChat may yet bring the message again, and then hears the reply
+        with transaction() as db:
+            if not messages.take_over(db, message.id, was=message.held_by, by=self._process, now=now):
+                return False  # another process was quicker
+        if message.state == State.received.value:
+            self._reception.begin(
+                Turn.of(
+                    message.id,
+                    contact,
+                    kind=message.kind,
+                    text=message.text,
+                    pressed=str(message.payload.get("pressed", "")),
+                    reference=message.platform_id,
+                )
+            )
+        else:
+            self._finish_send(message, contact)
+        return True
+
+    def _finish_send(self, message: Message, contact: Contact) -> None:
+        """A send whose sender died: the outbox asks the platform whether it arrived before sending again.
+
+        For a passive reply WeChat's silence tells: had it not been heard, WeChat would have brought the message
+        again; we were listening and it did not. If we were not listening in time, it is sent.
+        """
+        heard = message.via == "passive" and self._listening_since <= message.created_at + LAST_DELIVERY
+        now = self._clock()
+        with transaction() as db:
+            if heard:
+                messages.settle_outgoing(db, message.id, State.sent, outcome="not_asked_again", now=now)
+            else:
+                messages.put_off(db, message.id, due_at=now, outcome=Uncertain.outcome)
+        self._outbox.wake(contact.id, contact.address)

@@ -1,0 +1,294 @@
+"""The Telegram door: updates in by webhook or polling, messages out through the Bot API."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
+from telegram.constants import ChatType
+from telegram.error import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+    TimedOut,
+)
+from telegram.request import HTTPXRequest
+
+from bot import metrics
+from bot.channel import (
+    GuestGone,
+    Incoming,
+    NotAllowed,
+    Outgoing,
+    Rejected,
+    SendError,
+    TooFast,
+    Uncertain,
+    Unreachable,
+)
+from bot.doors import TooLarge, body_of
+from bot.reception import Reception
+
+log = structlog.get_logger(__name__)
+
+NAME = "telegram"
+# Left unsaid, Telegram keeps whatever was asked for last time.
+UPDATES_WANTED = ["message", "edited_message", "callback_query", "my_chat_member"]
+# Old messages keep their buttons for ever; a later layout of the data gets another number.
+BUTTON = "v1:"
+# Message ids of a bot grow by one over all its chats; a message in doubt lies close behind the last known one.
+PROBES = 12
+POLL_SECONDS = 30
+
+
+class TelegramDoor:
+    """One bot. `reception` takes what comes in; the outbox calls `send`."""
+
+    name = NAME
+
+    def __init__(self, *, token: str, api: str, secret: str, reception: Reception) -> None:
+        self._secret = secret
+        self._reception = reception
+        request = HTTPXRequest(
+            connection_pool_size=64, connect_timeout=5, read_timeout=10, write_timeout=5, pool_timeout=10
+        )
+        # A pool of one stalls for hours behind a flaky proxy: a dead poll keeps the only connection.
+        polling = HTTPXRequest(connection_pool_size=8, connect_timeout=5, read_timeout=POLL_SECONDS + 10)
+        self._bot = Bot(
+            token,
+            base_url=f"{api}/bot",
+            base_file_url=f"{api}/file/bot",
+            request=request,
+            get_updates_request=polling,
+        )
+        self._chores: set[asyncio.Task[None]] = set()
+        self.routes = [Route("/telegram/webhook", self.webhook, methods=["POST"])]
+
+    # In
+
+    async def webhook(self, request: Request) -> Response:
+        """Record the update, then 200 with an empty body: a JSON body could be run as a call to the Bot API."""
+        given = request.headers.get("x-telegram-bot-api-secret-token", "")
+        if not hmac.compare_digest(given.encode(), self._secret.encode()):
+            return _refused("wrong_secret", 403)
+        try:
+            body = await body_of(request)
+        except TooLarge:
+            return _refused("too_large", 413)
+        try:
+            self._take(read(body))
+        except DBAPIError as error:
+            # Not recorded: Telegram keeps it and tries again for a day.
+            log.error("telegram.database_down", error=type(error).__name__)
+            return Response(status_code=503, headers={"retry-after": "2"})
+        return Response(status_code=200)
+
+    def _take(self, incoming: Incoming) -> None:
+        self._reception.take(incoming)
+        if incoming.kind == "tap":
+            # The button spins on the guest's phone until this is called.
+            chore = asyncio.create_task(self._stop_spinning(incoming.tap_id))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
+
+    async def _stop_spinning(self, query_id: str) -> None:
+        try:
+            await self._bot.answer_callback_query(query_id)
+        except TelegramError as error:  # too old to answer, or the network: only the spinner suffers
+            log.info("telegram.tap_not_acknowledged", reason=type(error).__name__)
+
+    async def poll(self) -> None:
+        """Fetch updates for ever. An update is confirmed to Telegram only by asking for the next, after recording."""
+        offset: int | None = None
+        failures = 0
+        while True:
+            try:
+                updates = await self._bot.get_updates(
+                    offset=offset, timeout=POLL_SECONDS, allowed_updates=UPDATES_WANTED
+                )
+                for update in updates:
+                    self._take(incoming_of(update))
+                    offset = update.update_id + 1
+                failures = 0
+            except (TelegramError, DBAPIError) as error:
+                failures += 1
+                log.warning("telegram.poll_failed", error=type(error).__name__, failures=failures)
+                await asyncio.sleep(min(2**failures, 30))
+
+    # Out
+
+    async def send(self, words: Outgoing) -> str:
+        """See `bot.channel.Channel`. Plain text: nothing a guest or a phrase contains can be taken for markup."""
+        try:
+            sent = await self._bot.send_message(
+                chat_id=int(words.address), text=words.text, reply_markup=keyboard(words.choices)
+            )
+        except TelegramError as error:
+            raise send_error(error) from None
+        return str(sent.message_id)
+
+    async def arrived(self, words: Outgoing, *, after: str) -> bool:
+        """Ask for each message id that ours may have got: an edit that changes nothing is refused as just that.
+
+        Such an edit shows nothing to the guest. Ids behind `after` in this chat are the guest's, or ours in doubt.
+        """
+        if not after.isdigit():
+            return False
+        for candidate in range(int(after) + 1, int(after) + 1 + PROBES):
+            try:
+                await self._bot.edit_message_text(
+                    words.text,
+                    chat_id=int(words.address),
+                    message_id=candidate,
+                    reply_markup=keyboard(words.choices),
+                )
+            except BadRequest as error:
+                if "not modified" in error.message:
+                    return True
+            except TelegramError as error:
+                raise send_error(error) from None
+        return False
+
+    # Life
+
+    async def open(self, public_url: str, *, webhook: bool) -> None:
+        """Connect, and tell Telegram where updates go; a webhook without a public address is set by hand.
+
+        Raises a `SendError`.
+        """
+        try:
+            await self._bot.initialize()
+            if webhook and public_url:
+                await self._bot.set_webhook(
+                    f"{public_url}/telegram/webhook",
+                    secret_token=self._secret,
+                    allowed_updates=UPDATES_WANTED,
+                    max_connections=40,
+                )
+            elif not webhook:
+                await self._bot.delete_webhook()
+        except TelegramError as error:
+            raise send_error(error) from None
+
+    async def close(self) -> None:
+        """Let go of connections. The webhook stays: another process may be taking over right now."""
+        for chore in self._chores:
+            chore.cancel()
+        await self._bot.shutdown()
+
+
+def read(body: bytes) -> Incoming:
+    """What a webhook body says. One that is no update is kept as unreadable: refused, it would block its guest."""
+    try:
+        data = json.loads(body)
+        update = Update.de_json(data, None) if isinstance(data, dict) and "update_id" in data else None
+        if update is not None:
+            return incoming_of(update)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        log.warning("telegram.unreadable", error=type(error).__name__, size=len(body))
+    digest = hashlib.sha256(body).hexdigest()
+    return Incoming(
+        NAME, f"bad:{digest}", "unreadable", raw=body.decode(errors="replace").replace("\x00", "")
+    )
+
+
+def incoming_of(update: Update) -> Incoming:
+    """An update in our own shape."""
+    key = f"update:{update.update_id}"
+    if update.callback_query is not None:
+        return _tap(key, update.callback_query)
+    if update.edited_message is not None:
+        # An edited order must not order twice.
+        edited = update.edited_message
+        return Incoming(NAME, key, "edit", address=str(edited.chat.id), text=edited.text or "")
+    if update.message is not None:
+        return _message(key, update.message)
+    if update.my_chat_member is not None:
+        change = update.my_chat_member
+        kind: Any = "goodbye" if change.new_chat_member.status == "kicked" else "overheard"
+        return Incoming(NAME, key, kind, address=str(change.chat.id))
+    return Incoming(NAME, key, "unreadable")
+
+
+def _message(key: str, message: Message) -> Incoming:
+    text = message.text or ""
+    command = text.split(maxsplit=1)[0].partition("@")[0] if text.strip() else ""
+    kind: Any = "hello" if command == "/start" else "text" if text else "wordless"
+    if message.chat.type != ChatType.PRIVATE:
+        kind = "overheard"  # a group is not a guest
+    return Incoming(
+        NAME,
+        key,
+        kind,
+        address=str(message.chat.id),
+        text=text,
+        language=(message.from_user.language_code or "") if message.from_user else "",
+        reference=str(message.message_id),
+    )
+
+
+def _tap(key: str, query: CallbackQuery) -> Incoming:
+    # Any client can send any data: it counts only as far as reception finds that we offer such a choice.
+    data = query.data or ""
+    return Incoming(
+        NAME,
+        key,
+        "tap",
+        address=str(query.from_user.id),  # the message may be gone, and in private this is the chat's id
+        pressed="/" + data[len(BUTTON) :] if data.startswith(BUTTON) else "",
+        language=query.from_user.language_code or "",
+        tap_id=query.id,
+    )
+
+
+def keyboard(choices: tuple[tuple[str, str], ...]) -> InlineKeyboardMarkup | None:
+    """One choice a row, readable on a narrow phone."""
+    if not choices:
+        return None
+    return InlineKeyboardMarkup(
+        [
+            [InlineKeyboardButton(title, callback_data=BUTTON + payload.lstrip("/"))]
+            for title, payload in choices
+        ]
+    )
+
+
+def send_error(error: TelegramError) -> SendError:
+    """What the Bot API's refusal means to us. The order matters: a `BadRequest` is a `NetworkError` too."""
+    if isinstance(error, RetryAfter):
+        after = error.retry_after
+        return TooFast(after=after if isinstance(after, (int, float)) else after.total_seconds())
+    if isinstance(error, Forbidden):
+        return GuestGone()
+    if isinstance(error, InvalidToken):
+        return NotAllowed("ZHIKE_TELEGRAM_TOKEN is refused")
+    if isinstance(error, BadRequest):
+        return (
+            GuestGone("chat not found")
+            if "chat not found" in error.message.lower()
+            else Rejected(error.message)
+        )
+    if isinstance(error, TimedOut):
+        return Uncertain("no answer in time")
+    if isinstance(error, (NetworkError, Conflict)):
+        return Unreachable(type(error).__name__)
+    return Unreachable(type(error).__name__)
+
+
+def _refused(reason: str, status: int) -> Response:
+    metrics.REFUSED.labels(NAME, reason).inc()
+    log.warning("telegram.refused", reason=reason)
+    return Response(status_code=status)

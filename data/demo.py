@@ -1,0 +1,190 @@
+"""The demo group in the database: written once, however often it is asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from data import demo_plan, points
+from data.db import insert_once
+from data.demo_plan import House, Person, Story
+from data.hotels import Hotel, Stay
+from data.members import Contact, Member
+from data.points import PointEntry
+
+# Addresses that belong to nobody: guests we do not know.
+STRANGER_TELEGRAM = "700900001"
+STRANGER_WECHAT = demo_plan.openid("a stranger")
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """How many rows a seeding added; all 0 if everything was there."""
+
+    hotels: int
+    members: int
+    contacts: int
+    stays: int
+    entries: int
+
+
+@dataclass(frozen=True)
+class DemoMember:
+    """A member to be in the sandbox: `points` is their balance now, the last two are their addresses."""
+
+    member_id: int
+    number: str
+    name: str
+    tier: str
+    locale: str
+    points: int
+    telegram: str
+    wechat: str
+
+
+def seed(db: Session, *, now: datetime) -> Seeded:
+    """Add whatever of the demo group is not there yet; what is there stays as it is.
+
+    Dates are counted from `now` (aware) by each hotel's own calendar.
+    """
+    group = demo_plan.group()
+    added: Counter[str] = Counter()
+    hotels = {house.code: _hotel(db, house, added) for house in group.houses}
+    houses = {house.code: house for house in group.houses}
+    for person in group.people:
+        story = demo_plan.story(person)
+        zone = ZoneInfo(houses[person.home].time_zone)
+        joined_at = _moment(zone, story.joined, 10, now)
+        member_id = _member(db, person, hotels[person.home], joined_at, added)
+        _contacts(db, person, member_id, joined_at + timedelta(minutes=10), added)
+        _stays(db, story, member_id, hotels, now, added)
+        _entries(db, story, member_id, zone, now, added)
+    return Seeded(**{name: added[name] for name in ("hotels", "members", "contacts", "stays", "entries")})
+
+
+def people(db: Session) -> list[DemoMember]:
+    """The demo members that are in the database, by number."""
+    planned = {person.number: person for person in demo_plan.group().people}
+    balance = (
+        select(func.coalesce(func.sum(PointEntry.amount), 0))
+        .where(PointEntry.member_id == Member.id)
+        .scalar_subquery()
+    )
+    found = select(Member, balance).where(Member.number.in_(planned)).order_by(Member.number)
+    return [
+        DemoMember(
+            member_id=member.id,
+            number=member.number,
+            name=member.name,
+            tier=member.tier,
+            locale=member.locale,
+            points=points_now,
+            telegram=planned[member.number].telegram,
+            wechat=planned[member.number].wechat,
+        )
+        for member, points_now in db.execute(found)
+    ]
+
+
+def _today(zone: ZoneInfo, now: datetime) -> date:
+    return now.astimezone(zone).date()
+
+
+def _moment(zone: ZoneInfo, day: int, hour: int, now: datetime) -> datetime:
+    return datetime.combine(_today(zone, now) + timedelta(days=day), time(hour), tzinfo=zone)
+
+
+def _add(db: Session, table: Any, added: Counter[str], what: str, **values: Any) -> int | None:
+    row_id = insert_once(db, table, **values)
+    added[what] += row_id is not None
+    return row_id
+
+
+def _hotel(db: Session, house: House, added: Counter[str]) -> int:
+    row_id = _add(
+        db,
+        Hotel,
+        added,
+        "hotels",
+        code=house.code,
+        names=house.names,
+        city=house.city,
+        time_zone=house.time_zone,
+        currency=house.currency,
+    )
+    return row_id or db.scalars(select(Hotel.id).where(Hotel.code == house.code)).one()
+
+
+def _member(db: Session, person: Person, hotel_id: int, joined_at: datetime, added: Counter[str]) -> int:
+    row_id = _add(
+        db,
+        Member,
+        added,
+        "members",
+        number=person.number,
+        name=person.name,
+        locale=person.locale,
+        tier=person.tier,
+        home_hotel_id=hotel_id,
+        joined_at=joined_at,
+    )
+    return row_id or db.scalars(select(Member.id).where(Member.number == person.number)).one()
+
+
+def _contacts(db: Session, person: Person, member_id: int, at: datetime, added: Counter[str]) -> None:
+    for channel, address in (("telegram", person.telegram), ("wechat", person.wechat)):
+        _add(
+            db,
+            Contact,
+            added,
+            "contacts",
+            channel=channel,
+            address=address,
+            member_id=member_id,
+            locale="",
+            first_heard_at=at,
+            last_heard_at=at,
+        )
+
+
+def _stays(
+    db: Session, story: Story, member_id: int, hotels: dict[str, int], now: datetime, added: Counter[str]
+) -> None:
+    for stay in story.stays:
+        today = _today(ZoneInfo(stay.house.time_zone), now)
+        _add(
+            db,
+            Stay,
+            added,
+            "stays",
+            confirmation=stay.confirmation,
+            hotel_id=hotels[stay.house.code],
+            member_id=member_id,
+            room_type=stay.room_type,
+            arrival=today + timedelta(days=stay.arrival),
+            departure=today + timedelta(days=stay.departure),
+            status=stay.status.value,
+        )
+
+
+def _entries(
+    db: Session, story: Story, member_id: int, zone: ZoneInfo, now: datetime, added: Counter[str]
+) -> None:
+    for entry in story.entries:
+        posted = points.post(
+            db,
+            member_id,
+            entry.amount,
+            kind=entry.kind,
+            reason=entry.reason,
+            key=entry.key,
+            actor=entry.actor,
+            now=_moment(zone, entry.day, entry.hour, now),
+        )
+        added["entries"] += not posted.again

@@ -1,0 +1,323 @@
+"""Every message in and out, each in one state; the inbox and the outbox are two readings of this table."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, CursorResult, ForeignKey, Index, String, func, select, text, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from data.db import Base, RowId, UtcDateTime, insert_once
+from data.sealed import SealedText
+
+# A holder that has not settled a message by then is dead: no turn and no send may take this long.
+HOLD = timedelta(seconds=60)
+
+
+class Direction(str, enum.Enum):
+    incoming = "in"
+    outgoing = "out"
+
+
+class State(str, enum.Enum):
+    """Where a message stands.
+
+    Incoming: received → answered, failed or noted. Outgoing: promised → sending → sent or failed.
+    """
+
+    received = "received"  # in: taken, still owed an answer
+    answered = "answered"  # in: its replies are promised
+    failed = "failed"  # in: the turn broke, an apology is promised; out: given up, see `outcome`
+    noted = "noted"  # in: kept, wants no answer (an edit, a block, something unreadable)
+    promised = "promised"  # out: will be sent
+    sending = "sending"  # out: claimed by `held_by` until `held_until`
+    sent = "sent"  # out: the platform has it
+
+
+OPEN = (State.received.value, State.promised.value, State.sending.value)
+# The condition of the partial index, word for word: SQLite uses such an index only if the query repeats it.
+IS_OPEN = text("messages.state IN ('received', 'promised', 'sending')")
+
+
+class Message(Base):
+    """One message. `key` is unique: a platform's redelivery, or a promise made twice, finds the first row."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        # Only what is still open is ever searched for, and that is always little.
+        Index(
+            "ix_messages_open",
+            "contact_id",
+            "id",
+            sqlite_where=text("state IN ('received', 'promised', 'sending')"),
+            postgresql_where=text("state IN ('received', 'promised', 'sending')"),
+        ),
+        Index("ix_messages_contact", "contact_id", "id"),
+        Index("ix_messages_answers", "answers_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    direction: Mapped[str] = mapped_column(String(3))
+    channel: Mapped[str] = mapped_column(String(16))
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"))
+    key: Mapped[str] = mapped_column(String(200), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(SealedText("messages.text"))  # guests write names and numbers into it
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(16))
+    answers_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    via: Mapped[str] = mapped_column(String(8), default="")  # out: api or passive
+    platform_id: Mapped[str] = mapped_column(String(64), default="")
+    outcome: Mapped[str] = mapped_column(String(64), default="")  # why it was put off or given up
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    held_by: Mapped[str] = mapped_column(String(64), default="")
+    held_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Words to promise: text in the guest's language, and the choices offered with it."""
+
+    text: str
+    choices: tuple[tuple[str, str], ...] = ()  # (title the guest sees, payload that comes back)
+    payload: dict[str, Any] = field(default_factory=dict)
+
+    def as_payload(self) -> dict[str, Any]:
+        return {**self.payload, "choices": [list(choice) for choice in self.choices]}
+
+
+def receive(
+    db: Session,
+    *,
+    channel: str,
+    key: str,
+    contact_id: int | None,
+    kind: str,
+    text: str,
+    payload: dict[str, Any],
+    by: str,
+    now: datetime,
+    platform_id: str = "",
+    wants_answer: bool = True,
+) -> int | None:
+    """Take a message in under the platform's own key, held by process `by`. None if it was taken before."""
+    return insert_once(
+        db,
+        Message,
+        direction=Direction.incoming.value,
+        channel=channel,
+        contact_id=contact_id,
+        key=f"{channel}:{key}",
+        kind=kind,
+        text=text,
+        payload=payload,
+        state=State.received.value if wants_answer else State.noted.value,
+        via="",
+        platform_id=platform_id,
+        outcome="",
+        attempts=0,
+        due_at=now,
+        held_by=by,
+        held_until=now + HOLD,
+        created_at=now,
+        settled_at=None if wants_answer else now,
+    )
+
+
+def by_key(db: Session, key: str) -> Message | None:
+    """The message under this key; an incoming one is `<channel>:<platform's id>`."""
+    return db.scalar(select(Message).where(Message.key == key))
+
+
+def replies_to(db: Session, message_id: int) -> Sequence[Message]:
+    """What was promised in answer to an incoming message, in order."""
+    return db.scalars(select(Message).where(Message.answers_id == message_id).order_by(Message.id)).all()
+
+
+def promise(
+    db: Session,
+    draft: Draft,
+    *,
+    contact_id: int,
+    channel: str,
+    key: str,
+    now: datetime,
+    answers_id: int | None = None,
+) -> int | None:
+    """Promise words to a contact under a key. None if that promise was made before."""
+    return insert_once(
+        db,
+        Message,
+        direction=Direction.outgoing.value,
+        channel=channel,
+        contact_id=contact_id,
+        key=key,
+        kind="text",
+        text=draft.text,
+        payload=draft.as_payload(),
+        state=State.promised.value,
+        answers_id=answers_id,
+        via="",
+        platform_id="",
+        outcome="",
+        attempts=0,
+        due_at=now,
+        held_by="",
+        created_at=now,
+    )
+
+
+def settle_incoming(db: Session, message_id: int, state: State, *, outcome: str = "", now: datetime) -> bool:
+    """Close a turn. False if it was closed before, by us or by another process: then change nothing else."""
+    return _changed(
+        db.execute(
+            update(Message)
+            .where(Message.id == message_id, Message.state == State.received.value)
+            .values(state=state.value, outcome=outcome, settled_at=now, held_by="", held_until=None)
+        )
+    )
+
+
+def claim_next(
+    db: Session, contact_id: int, *, by: str, via: str, now: datetime, hurry: bool = False
+) -> Message | None:
+    """Claim the oldest open message to a contact, if it is due (or `hurry`) and nobody holds it.
+
+    Only the oldest is ever considered: what is promised first arrives first.
+    """
+    head = db.scalar(
+        select(Message)
+        .where(
+            Message.contact_id == contact_id,
+            Message.direction == Direction.outgoing.value,
+            IS_OPEN,
+        )
+        .order_by(Message.id)
+        .limit(1)
+    )
+    if head is None or head.state != State.promised.value:
+        return None
+    if head.due_at > now and not hurry:
+        return None
+    claimed = _changed(
+        db.execute(
+            update(Message)
+            .where(Message.id == head.id, Message.state == State.promised.value)
+            .values(
+                state=State.sending.value,
+                via=via,
+                held_by=by,
+                held_until=now + HOLD,
+                attempts=Message.attempts + 1,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    )
+    if not claimed:
+        return None
+    db.refresh(head)
+    return head
+
+
+def next_due_at(db: Session, contact_id: int) -> datetime | None:
+    """When the oldest open message to a contact may next be tried; None if nothing waits."""
+    found: datetime | None = db.scalar(
+        select(Message.due_at)
+        .where(
+            Message.contact_id == contact_id,
+            Message.direction == Direction.outgoing.value,
+            IS_OPEN,
+        )
+        .order_by(Message.id)
+        .limit(1)
+    )
+    return found
+
+
+def last_platform_id(db: Session, contact_id: int) -> str:
+    """The platform's id of the latest message known in a conversation, in or out; "" if none is a number."""
+    latest = db.scalars(
+        select(Message.platform_id)
+        .where(Message.contact_id == contact_id, Message.platform_id != "")
+        .order_by(Message.id.desc())
+        .limit(20)
+    )
+    return str(max((int(each) for each in latest if each.isdigit()), default=""))
+
+
+def settle_outgoing(
+    db: Session, message_id: int, state: State, *, platform_id: str = "", outcome: str = "", now: datetime
+) -> bool:
+    """Record how a claimed send ended: sent or failed. False if somebody else settled it."""
+    return _changed(
+        db.execute(
+            update(Message)
+            .where(Message.id == message_id, Message.state == State.sending.value)
+            .values(
+                state=state.value,
+                platform_id=platform_id,
+                outcome=outcome,
+                settled_at=now,
+                held_by="",
+                held_until=None,
+            )
+        )
+    )
+
+
+def put_off(db: Session, message_id: int, *, due_at: datetime, outcome: str) -> bool:
+    """Give a claimed send back, to be tried again at `due_at`."""
+    return _changed(
+        db.execute(
+            update(Message)
+            .where(Message.id == message_id, Message.state == State.sending.value)
+            .values(
+                state=State.promised.value,
+                via="",
+                due_at=due_at,
+                outcome=outcome,
+                held_by="",
+                held_until=None,
+            )
+        )
+    )
+
+
+def open_messages(db: Session) -> Sequence[Message]:
+    """Everything taken but not answered, or promised but not sent, oldest first."""
+    # Sorted here: asked for the order of ids, SQLite would walk through the whole past to have it.
+    return sorted(db.scalars(select(Message).where(IS_OPEN)), key=lambda message: message.id)
+
+
+def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime) -> bool:
+    """Take a message from a holder that died. False if another process was quicker."""
+    return _changed(
+        db.execute(
+            update(Message)
+            .where(Message.id == message_id, Message.held_by == was, Message.state.in_(OPEN))
+            .values(held_by=by, held_until=now + HOLD)
+        )
+    )
+
+
+def release(db: Session, by: str, *, now: datetime) -> None:
+    """Hand back everything a process holds, so that the next one need not wait for the hold to run out."""
+    db.execute(update(Message).where(Message.held_by == by, Message.state.in_(OPEN)).values(held_until=now))
+
+
+def count_open(db: Session) -> dict[str, int]:
+    """How many messages stand in each open state; for the metrics."""
+    rows = db.execute(select(Message.state, func.count()).where(IS_OPEN).group_by(Message.state))
+    return {state: count for state, count in rows}
+
+
+def _changed(result: Any) -> bool:
+    assert isinstance(result, CursorResult)
+    return result.rowcount == 1

@@ -1,0 +1,1 @@
+"""The language room: what guests mean, and what we say."""

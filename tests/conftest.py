@@ -1,0 +1,155 @@
+"""Databases to test on: real SQLite files and a real PostgreSQL server, a clean one for every test.
+
+Fixtures `database` (each test runs on both), `sqlite_database` and `postgres_database` connect this process
+and give the URL; `demo_data` seeds the demo group into `database` and gives its members.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from data import db, demo, schema, sealed
+from data.demo import DemoMember
+
+NOW = datetime(2026, 3, 14, 1, 59, 26, 535897, tzinfo=timezone.utc)
+KEYS = base64.b64encode(bytes(range(32))).decode()
+ADMIN_URL = os.environ.get("ZHIKE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+class PostgresServer:
+    """Makes and drops databases; their names hold the process id, so that two runs do not collide."""
+
+    def __init__(self) -> None:
+        self._url = make_url(ADMIN_URL).set(drivername="postgresql")
+        self._admin = psycopg.connect(
+            self._url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5
+        )
+        self._numbers = itertools.count(1)
+
+    def make(self, *, template: str = "template1") -> str:
+        """A new database's URL; `template` is another one's URL or name. Copying takes about 25 ms."""
+        name = f"zhike_test_{os.getpid()}_{next(self._numbers)}"
+        source = make_url(template).database if "://" in template else template
+        assert source is not None
+        # A killed run with our process id may have left one.
+        self._drop(name)
+        self._admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
+        )
+        return self._url.set(database=name).render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        name = make_url(url).database
+        assert name is not None
+        self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        self._admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    try:
+        server = PostgresServer()
+    except psycopg.OperationalError as error:
+        reason = f"No PostgreSQL for the tests (set ZHIKE_TEST_POSTGRES): {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> Iterator[str]:
+    """URL of a database with the newest schema and no rows, to be copied."""
+    url = postgres_server.make()
+    try:
+        _upgrade(url)
+        yield url
+    finally:
+        postgres_server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the newest schema and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "zhike.db"
+    _upgrade(f"sqlite:///{path}")
+    assert not path.with_name("zhike.db-wal").exists(), "the last connection to close leaves one whole file"
+    return path
+
+
+def _upgrade(url: str) -> None:
+    engine = db.new_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[str]:
+    """This process and those it starts use the database at `url`, with `KEYS`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZHIKE_DATABASE_URL", url)
+        patch.setenv("ZHIKE_KEYS", KEYS)
+        db.connect(url)
+        sealed.use_keys(KEYS)
+        try:
+            yield url
+        finally:
+            db.disconnect()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[str]:
+    """URL of a clean SQLite file that this process is connected to."""
+    shutil.copy(sqlite_template, tmp_path / "zhike.db")
+    with connected(f"sqlite:///{tmp_path / 'zhike.db'}") as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer, postgres_template: str) -> Iterator[str]:
+    """URL of a clean PostgreSQL database that this process is connected to."""
+    fresh = postgres_server.make(template=postgres_template)
+    try:
+        with connected(fresh) as url:
+            yield url
+    finally:
+        postgres_server.drop(fresh)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str:
+    """URL of a clean database; the test runs once on SQLite, once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_database")
+    return url
+
+
+@pytest.fixture
+def demo_data(database: str) -> list[DemoMember]:
+    """The demo group, as of `NOW`, in `database`."""
+    return seed_demo()
+
+
+def seed_demo() -> list[DemoMember]:
+    """Write the demo group, as of `NOW`, into the database of this process."""
+    with db.transaction() as session:
+        demo.seed(session, now=NOW)
+    with db.reading() as session:
+        return demo.people(session)

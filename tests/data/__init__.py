@@ -1,0 +1,1 @@
+"""The data room's rules, on both databases."""
