@@ -244,7 +244,9 @@ class House:
 def _brain(path: Path, phrasebook: Phrasebook) -> Any:
     from bot.brain import Brain  # TensorFlow comes with it: seconds, so only here, in a thread
 
-    return Brain(path, phrasebook)
+    brain = Brain(path, phrasebook)
+    asyncio.run(brain.warm_up())
+    return brain
 
 
 def embedded_file(url: str) -> Path | None:

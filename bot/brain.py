@@ -9,17 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rasa.core.actions.action import Action, ActionExecutionRejection, RemoteAction
-from rasa.core.channels.channel import OutputChannel, UserMessage
+from rasa.core.channels.channel import UserMessage
 from rasa.core.lock_store import InMemoryLockStore
-from rasa.core.policies.policy import PolicyPrediction
-from rasa.core.processor import MessageProcessor
-from rasa.shared.core.domain import Domain
-from rasa.shared.core.events import Event, deserialise_events
-from rasa.shared.core.trackers import DialogueStateTracker
-from rasa_sdk import Tracker as ActionTracker
-from rasa_sdk.executor import ActionExecutor, CollectingDispatcher
+from rasa_sdk.executor import ActionExecutor
 
+from bot.processor import Spoken, TurnProcessor
 from bot.tracker_store import DialogueStore, NewEvents, new_events
 from data.messages import Draft
 from nlu.generator import PhrasebookGenerator
@@ -63,102 +57,6 @@ class Understanding:
     entities: tuple[Mapping[str, Any], ...]
 
 
-class Spoken(OutputChannel):
-    """Collects what one turn says, and what went wrong in it."""
-
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
-        self.said: list[Draft] = []
-        self.failures: list[Exception] = []
-
-    def name(self) -> str:
-        return self.channel
-
-    async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
-        choices = tuple((b["title"], b["payload"]) for b in message.get("buttons") or ())
-        if message.get("text"):
-            self.said.append(Draft(message["text"], choices))
-
-
-class InHouse(Action):
-    """A `rasa_sdk` action run here: no HTTP, no schema check, no copy of the conversation on every call."""
-
-    def __init__(self, name: str, executor: ActionExecutor) -> None:
-        self._name = name
-        self._executor = executor
-
-    def name(self) -> str:
-        return self._name
-
-    async def run(
-        self, output_channel: OutputChannel, nlg: Any, tracker: DialogueStateTracker, domain: Domain
-    ) -> list[Event]:
-        dispatcher = CollectingDispatcher()
-        seen = ActionTracker(
-            tracker.sender_id,
-            tracker.current_slot_values(),
-            tracker.latest_message.as_dict() if tracker.latest_message else {},
-            [],
-            tracker.is_paused(),
-            tracker.followup_action,
-            {"name": tracker.active_loop.name} if tracker.active_loop else {},
-            tracker.latest_action_name,
-        )
-        events = await self._executor.actions[self._name](dispatcher, seen, {})
-        uttered = await RemoteAction._utter_responses(dispatcher.messages, output_channel, nlg, tracker)
-        return [*uttered, *deserialise_events(events)]
-
-
-class Watched(Action):
-    """Rasa swallows an action's exception and goes on in silence; this keeps it for the turn to see."""
-
-    def __init__(self, action: Action) -> None:
-        self._action = action
-
-    def name(self) -> str:
-        return str(self._action.name())
-
-    def event_for_successful_execution(self, prediction: PolicyPrediction) -> Event:
-        return self._action.event_for_successful_execution(prediction)
-
-    async def run(
-        self, output_channel: OutputChannel, nlg: Any, tracker: DialogueStateTracker, domain: Domain
-    ) -> list[Event]:
-        try:
-            events: list[Event] = await self._action.run(output_channel, nlg, tracker, domain)
-        except ActionExecutionRejection:  # a form stepping aside: part of a normal dialogue
-            raise
-        except Exception as error:
-            if isinstance(output_channel, Spoken):
-                output_channel.failures.append(error)
-            raise
-        return events
-
-
-class TurnProcessor(MessageProcessor):
-    """Rasa's processor with our actions in place, which leaves saving to the owner of the turn."""
-
-    executor: ActionExecutor
-
-    def predict_next_with_tracker_if_should(
-        self, tracker: DialogueStateTracker
-    ) -> tuple[Action, PolicyPrediction]:
-        action, prediction = super().predict_next_with_tracker_if_should(tracker)
-        if isinstance(action, RemoteAction):
-            action = InHouse(action.name(), self.executor)
-        return Watched(action), prediction
-
-    async def save_tracker(self, tracker: DialogueStateTracker) -> None:
-        """Nothing yet: replies and dialogue are written in one transaction, by the turn."""
-
-    async def run_turn(self, message: UserMessage) -> DialogueStateTracker:
-        """One message through understanding, rules and actions; the tracker it led to."""
-        tracker = await self.log_message(message, should_save_tracker=False)
-        tracker = await self.run_action_extract_slots(message.output_channel, tracker)
-        await self._run_prediction_loop(message.output_channel, tracker)
-        return tracker
-
-
 class Brain:
     """Understands and answers. Loading takes seconds; make it in a thread."""
 
@@ -173,6 +71,11 @@ class Brain:
         self._processor.tracker_store.domain = self._processor.domain
         self._processor.executor = _house_actions()
         self._parsed: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    async def warm_up(self) -> None:
+        """Read one text of each script, so that dictionaries are loaded before the first guest waits for them."""
+        for text in ("您好，積分", "good evening"):
+            await self.understand(text)
 
     async def answer(self, facts: Facts, text: str) -> Answer:
         """One turn. Raises `TurnFailed`, never returns without something to say."""

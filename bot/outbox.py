@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from bot import metrics
 from bot.channel import Channel, Outgoing, SendError, Uncertain, Unreachable
@@ -64,12 +65,20 @@ class Outbox:
     async def _send_waiting(self, contact_id: int, address: str, claimed: Message | None) -> None:
         if claimed is None:
             with transaction() as db:
-                claimed = messages.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
+                claimed = self._next(db, contact_id, address)
         while claimed is not None:
             claimed = await self._send(claimed, address)
             if self._lanes.closed:
                 return
-        self._look_again_when_due(contact_id, address)
+
+    def _next(self, db: Session, contact_id: int, address: str) -> Message | None:
+        """Claim a contact's next message; if it is not due yet, set the alarm for it."""
+        claimed = messages.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
+        if claimed is None:
+            due = messages.next_due_at(db, contact_id)
+            if due is not None:
+                self._look_again(contact_id, address, due)
+        return claimed
 
     async def _send(self, message: Message, address: str) -> Message | None:
         """Send one claimed message, record how it went, and claim the contact's next one."""
@@ -82,13 +91,12 @@ class Outbox:
                 platform_id = await channel.send(outgoing(message, address))
         except SendError as error:
             metrics.SENDS.labels(message.channel, error.outcome).inc()
-            return self._failed(message, error)
+            return self._failed(message, error, address)
         metrics.SENDS.labels(message.channel, "sent").inc()
-        now = self._clock()
         with transaction() as db:
-            messages.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=now)
+            messages.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=self._clock())
             assert message.contact_id is not None
-            return messages.claim_next(db, message.contact_id, by=self._process, via="api", now=now)
+            return self._next(db, message.contact_id, address)
 
     async def _found_delivered(self, channel: Channel, message: Message, address: str) -> str | None:
         """For a message whose last attempt was cut off: "" if it did arrive after all, None if it must be sent."""
@@ -104,7 +112,7 @@ class Outbox:
         log.info("outbox.asked_whether_arrived", message=message.id, arrived=arrived)
         return "" if arrived else None
 
-    def _failed(self, message: Message, error: SendError) -> Message | None:
+    def _failed(self, message: Message, error: SendError, address: str) -> Message | None:
         now = self._clock()
         again = error.retry and now - message.created_at < GIVE_UP_AFTER
         assert message.contact_id is not None
@@ -112,10 +120,9 @@ class Outbox:
             if again:
                 wait = timedelta(seconds=error.after) if error.after else wait_before(message.attempts)
                 messages.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
-                following = None
             else:
                 messages.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now)
-                following = messages.claim_next(db, message.contact_id, by=self._process, via="api", now=now)
+            following = self._next(db, message.contact_id, address)
         log.warning(
             "outbox.send_failed",
             message=message.id, channel=message.channel, outcome=error.outcome, reason=str(error), again=again,
@@ -124,10 +131,8 @@ class Outbox:
             self.on_trouble(message, error)
         return following
 
-    def _look_again_when_due(self, contact_id: int, address: str) -> None:
-        with transaction() as db:
-            due = messages.next_due_at(db, contact_id)
-        if due is None or contact_id in self._alarms:
+    def _look_again(self, contact_id: int, address: str, due: datetime) -> None:
+        if contact_id in self._alarms:
             return
         wait = max((due - self._clock()).total_seconds(), 0.05)
         self._alarms[contact_id] = asyncio.get_running_loop().call_later(

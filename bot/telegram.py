@@ -17,7 +17,6 @@ from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from telegram.constants import ChatType
 from telegram.error import (
     BadRequest,
-    Conflict,
     Forbidden,
     InvalidToken,
     NetworkError,
@@ -52,6 +51,22 @@ BUTTON = "v1:"
 # Message ids of a bot grow by one over all its chats; a message in doubt lies close behind the last known one.
 PROBES = 12
 POLL_SECONDS = 30
+# Nothing was sent: there was no connection to send it over.
+NEVER_LEFT = ("httpx.ConnectError", "httpx.ProxyError", "httpx.UnsupportedProtocol")
+# What python-telegram-bot raises on a body that is no update, and we on one with values of the wrong kind.
+MALFORMED = (ValueError, KeyError, AttributeError, TypeError, OverflowError, OSError, RecursionError)
+
+
+class _Bot(Bot):
+    """The library's bot, with updates as they come over the wire."""
+
+    async def raw_updates(self, offset: int | None) -> Any:
+        """`get_updates` itself drops a whole batch for one odd update, and logs it with the guests' words."""
+        return await self._post(
+            "getUpdates",
+            {"offset": offset, "timeout": POLL_SECONDS, "allowed_updates": UPDATES_WANTED},
+            read_timeout=POLL_SECONDS + 10,
+        )
 
 
 class TelegramDoor:
@@ -67,7 +82,7 @@ class TelegramDoor:
         )
         # A pool of one stalls for hours behind a flaky proxy: a dead poll keeps the only connection.
         polling = HTTPXRequest(connection_pool_size=8, connect_timeout=5, read_timeout=POLL_SECONDS + 10)
-        self._bot = Bot(
+        self._bot = _Bot(
             token,
             base_url=f"{api}/bot",
             base_file_url=f"{api}/file/bot",
@@ -116,14 +131,12 @@ class TelegramDoor:
         failures = 0
         while True:
             try:
-                updates = await self._bot.get_updates(
-                    offset=offset, timeout=POLL_SECONDS, allowed_updates=UPDATES_WANTED
-                )
-                for update in updates:
-                    self._take(incoming_of(update))
-                    offset = update.update_id + 1
+                for update in await self._bot.raw_updates(offset):
+                    following = int(update["update_id"]) + 1
+                    self._take(read(json.dumps(update).encode()))
+                    offset = following
                 failures = 0
-            except (TelegramError, DBAPIError) as error:
+            except (TelegramError, DBAPIError, *MALFORMED) as error:
                 failures += 1
                 log.warning("telegram.poll_failed", error=type(error).__name__, failures=failures)
                 await asyncio.sleep(min(2**failures, 30))
@@ -194,10 +207,10 @@ def read(body: bytes) -> Incoming:
     """What a webhook body says. One that is no update is kept as unreadable: refused, it would block its guest."""
     try:
         data = json.loads(body)
-        update = Update.de_json(data, None) if isinstance(data, dict) and "update_id" in data else None
-        if update is not None:
-            return incoming_of(update)
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        if not isinstance(data, dict):
+            raise TypeError("no object")
+        return incoming_of(Update.de_json(data, None))
+    except MALFORMED as error:
         log.warning("telegram.unreadable", error=type(error).__name__, size=len(body))
     digest = hashlib.sha256(body).hexdigest()
     return Incoming(
@@ -206,25 +219,25 @@ def read(body: bytes) -> Incoming:
 
 
 def incoming_of(update: Update) -> Incoming:
-    """An update in our own shape."""
-    key = f"update:{update.update_id}"
+    """An update in our own shape. Raises one of `MALFORMED`."""
+    key = f"update:{_number(update.update_id)}"
     if update.callback_query is not None:
         return _tap(key, update.callback_query)
     if update.edited_message is not None:
         # An edited order must not order twice.
         edited = update.edited_message
-        return Incoming(NAME, key, "edit", address=str(edited.chat.id), text=edited.text or "")
+        return Incoming(NAME, key, "edit", address=_number(edited.chat.id), text=_words(edited.text))
     if update.message is not None:
         return _message(key, update.message)
     if update.my_chat_member is not None:
         change = update.my_chat_member
         kind: Any = "goodbye" if change.new_chat_member.status == "kicked" else "overheard"
-        return Incoming(NAME, key, kind, address=str(change.chat.id))
+        return Incoming(NAME, key, kind, address=_number(change.chat.id))
     return Incoming(NAME, key, "unreadable")
 
 
 def _message(key: str, message: Message) -> Incoming:
-    text = message.text or ""
+    text = _words(message.text)
     command = text.split(maxsplit=1)[0].partition("@")[0] if text.strip() else ""
     kind: Any = "hello" if command == "/start" else "text" if text else "wordless"
     if message.chat.type != ChatType.PRIVATE:
@@ -233,25 +246,39 @@ def _message(key: str, message: Message) -> Incoming:
         NAME,
         key,
         kind,
-        address=str(message.chat.id),
+        address=_number(message.chat.id),
         text=text,
-        language=(message.from_user.language_code or "") if message.from_user else "",
-        reference=str(message.message_id),
+        language=_words(message.from_user.language_code) if message.from_user else "",
+        reference=_number(message.message_id),
     )
 
 
 def _tap(key: str, query: CallbackQuery) -> Incoming:
     # Any client can send any data: it counts only as far as reception finds that we offer such a choice.
-    data = query.data or ""
+    data = _words(query.data)
     return Incoming(
         NAME,
         key,
         "tap",
-        address=str(query.from_user.id),  # the message may be gone, and in private this is the chat's id
+        address=_number(query.from_user.id),  # the message may be gone, and in private this is the chat's id
         pressed="/" + data[len(BUTTON) :] if data.startswith(BUTTON) else "",
-        language=query.from_user.language_code or "",
-        tap_id=query.id,
+        language=_words(query.from_user.language_code),
+        tap_id=_words(query.id),
     )
+
+
+def _number(value: object) -> str:
+    """An id as Telegram gives them. The library checks no types, and ids become keys. Raises `TypeError`."""
+    if type(value) is not int or abs(value) >= 2**63:
+        raise TypeError("not an id")
+    return str(value)
+
+
+def _words(value: object) -> str:
+    """A text, "" where there is none. Raises `TypeError`."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError("not a text")
+    return value or ""
 
 
 def keyboard(choices: tuple[tuple[str, str], ...]) -> InlineKeyboardMarkup | None:
@@ -283,8 +310,8 @@ def send_error(error: TelegramError) -> SendError:
         )
     if isinstance(error, TimedOut):
         return Uncertain("no answer in time")
-    if isinstance(error, (NetworkError, Conflict)):
-        return Unreachable(type(error).__name__)
+    if isinstance(error, NetworkError) and not error.message.startswith(NEVER_LEFT):
+        return Uncertain("the connection broke or a gateway answered")
     return Unreachable(type(error).__name__)
 
 

@@ -29,8 +29,8 @@ from sqlalchemy.orm import Session
 from data import dialogues
 from data.db import insert_once, reading, transaction
 
-# Rules look at the last few turns; the state they began from is kept with each, so no more need be read.
-TURNS_READ = 4
+# A rule looks at this turn and the one before; what else counts is in the state each turn began from.
+TURNS_READ = 2
 
 
 class Tracker(DialogueStateTracker):
@@ -89,7 +89,7 @@ class DialogueStore(TrackerStore):
     def init_tracker(self, sender_id: str) -> Tracker:
         return Tracker(sender_id, self.domain.slots, max_event_history=self.max_event_history)
 
-    def _rebuilt(self, sender_id: str, turns: Iterable[dialogues.DialogueTurn]) -> Tracker:
+    def _rebuilt(self, sender_id: str, turns: Iterable[dialogues.Remembered]) -> Tracker:
         tracker = self.init_tracker(sender_id)
         first = True
         for turn in turns:

@@ -126,9 +126,9 @@ class WeChatDoor:
 
     def _check(self, given: str | None, timestamp: str | None, nonce: str | None, *more: str) -> None:
         """The signature over token, timestamp, nonce and `more`, and that it is fresh. Raises `Refused`."""
-        if not given or not nonce or not (timestamp or "").isdigit():
+        # `isdigit` would let through what `int` refuses: "²".
+        if not given or not nonce or not timestamp or not re.fullmatch("[0-9]{1,12}", timestamp):
             raise Refused("signature_missing")
-        assert timestamp is not None
         parts = sorted([self._identity.token, timestamp, nonce, *more])
         expected = hashlib.sha1("".join(parts).encode()).hexdigest()  # noqa: S324 - WeChat's own scheme
         if not hmac.compare_digest(expected.encode(), given.encode()):
@@ -235,29 +235,47 @@ def incoming_of(xml: str, account: str) -> Incoming:
     if message is None or message.target != account:
         raise ValueError("addressed to another account")
     data: dict[str, Any] = message._data
-    address = str(message.source)
+    address = _string(data["FromUserName"])
     if not re.fullmatch(r"[\w-]{1,64}", address):
         raise ValueError("no openid")
-    if data["MsgType"].lower() == "event":
+    kind = data["MsgType"].lower()
+    if kind == "event":
         return _event(data, address)
     # A voice message brings its words only where the account has speech recognition switched on.
-    text = data.get("Content") if data["MsgType"].lower() == "text" else data.get("Recognition")
+    text = _string(data.get("Content" if kind == "text" else "Recognition") or "")
     return Incoming(
-        NAME, f"msg:{int(data['MsgId'])}", "text" if text or data["MsgType"].lower() == "text" else "wordless",
-        address=address, text=text or "",
+        NAME, f"msg:{_number(data['MsgId'])}", "text" if text or kind == "text" else "wordless",
+        address=address, text=text,
     )  # fmt: skip
 
 
 def _event(data: dict[str, Any], address: str) -> Incoming:
     """Events have no id: who, when, what and which make one. Two may share a second."""
-    event, which = str(data["Event"]).lower(), str(data.get("EventKey") or "")
+    event, which = _string(data["Event"]).lower(), _string(data.get("EventKey") or "")
+    if len(event) > 32:  # the longest that WeChat knows has 27
+        raise ValueError("an endless name")
     if len(which) > 64:
         which = hashlib.sha256(which.encode()).hexdigest()
-    key = f"event:{address}:{int(data['CreateTime'])}:{event}:{which}"
+    key = f"event:{address}:{_number(data['CreateTime'])}:{event}:{which}"
     if event == "click":
         return Incoming(NAME, key, "tap", address=address, pressed=f"/{which}")
     kinds: dict[str, Any] = {"subscribe": "hello", "subscribe_scan": "hello", "unsubscribe": "goodbye"}
     return Incoming(NAME, key, kinds.get(event, "overheard"), address=address)
+
+
+def _string(value: object) -> str:
+    """The text of an element; one that holds elements, or comes twice, has none. Raises `TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _number(value: object) -> int:
+    """A number that may become part of a key. Raises one of `MALFORMED`."""
+    number = int(_string(value))
+    if not 0 <= number < 2**64:
+        raise ValueError("not an id")
+    return number
 
 
 def _xml(text: str) -> dict[str, Any]:

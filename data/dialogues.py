@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, select
+from sqlalchemy import JSON, Index, String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from data.db import Base, RowId, UtcDateTime
+from data.db import Base, RowId, UtcDateTime, run_prepared
 
 
 class DialogueTurn(Base):
@@ -28,19 +29,36 @@ class DialogueTurn(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-def last_turns(db: Session, conversation: str, *, limit: int) -> Sequence[DialogueTurn]:
+@dataclass(frozen=True)
+class Remembered:
+    """A turn as it was stored."""
+
+    before: dict[str, Any]
+    events: list[dict[str, Any]]
+    at: datetime
+
+
+def last_turns(db: Session, conversation: str, *, limit: int) -> list[Remembered]:
     """The latest `limit` turns, oldest first."""
-    newest = select(DialogueTurn).where(DialogueTurn.conversation == conversation)
-    return db.scalars(newest.order_by(DialogueTurn.id.desc()).limit(limit)).all()[::-1]
+    rows = run_prepared(db, _LATEST, {"of": conversation, "most": limit}).all()
+    return [Remembered(*row) for row in reversed(rows)]
 
 
-def all_turns(db: Session, conversation: str) -> Sequence[DialogueTurn]:
+def all_turns(db: Session, conversation: str) -> list[Remembered]:
     """Every turn ever, oldest first: for people to read, too long to answer from."""
-    return db.scalars(
-        select(DialogueTurn).where(DialogueTurn.conversation == conversation).order_by(DialogueTurn.id)
-    ).all()
+    rows = run_prepared(db, _ALL, {"of": conversation}).all()
+    return [Remembered(*row) for row in rows]
 
 
 def conversations(db: Session) -> Sequence[str]:
     """The names of all conversations."""
     return db.scalars(select(DialogueTurn.conversation).distinct()).all()
+
+
+_TURNS = DialogueTurn.__table__
+_ALL = (
+    select(_TURNS.c.before, _TURNS.c.events, _TURNS.c.at)
+    .where(_TURNS.c.conversation == bindparam("of"))
+    .order_by(_TURNS.c.id)
+)
+_LATEST = _ALL.order_by(None).order_by(_TURNS.c.id.desc()).limit(bindparam("most"))

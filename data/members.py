@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, String, Table, UniqueConstraint, bindparam, case, update
+from sqlalchemy.orm import Mapped, Session, make_transient_to_detached, mapped_column, relationship
+from sqlalchemy.orm.util import identity_key
 
-from data.db import Base, UtcDateTime, insert_once
+from data.db import Base, UtcDateTime, insert_once, run_prepared
 from data.sealed import SealedText
 
 
@@ -60,17 +61,36 @@ def contact_at(db: Session, channel: str, address: str, *, now: datetime) -> Con
 
     Two processes may meet a newcomer at once: the loser of the unique key reads the winner's row.
     """
-    found = _find(db, channel, address)
-    if found is None:
+    # One statement past the session's bookkeeping, written once for all: every message asks for its contact.
+    values = {"on": channel, "at": address, "now": now}
+    row = run_prepared(db, _HEARD, values).one_or_none()
+    if row is None:
         insert_once(
             db, Contact, channel=channel, address=address, locale="", first_heard_at=now, last_heard_at=now
         )
-        found = _find(db, channel, address)
-        assert found is not None
-    elif found.last_heard_at < now:
-        found.last_heard_at = now
-    return found
+        row = run_prepared(db, _HEARD, values).one()
+    known = db.identity_map.get(identity_key(Contact, row.id))
+    if isinstance(known, Contact):
+        db.refresh(known)
+        return known
+    contact = Contact(**row._mapping)
+    make_transient_to_detached(contact)
+    db.add(contact)
+    return contact
 
 
-def _find(db: Session, channel: str, address: str) -> Contact | None:
-    return db.scalar(select(Contact).where(Contact.channel == channel, Contact.address == address))
+_CONTACTS: Table = Contact.__table__  # type: ignore[assignment]
+_HEARD = (
+    update(_CONTACTS)
+    .where(_CONTACTS.c.channel == bindparam("on"), _CONTACTS.c.address == bindparam("at"))
+    .values(
+        last_heard_at=case(
+            (
+                _CONTACTS.c.last_heard_at < bindparam("now", type_=UtcDateTime),
+                bindparam("now", type_=UtcDateTime),
+            ),
+            else_=_CONTACTS.c.last_heard_at,
+        )
+    )
+    .returning(*_CONTACTS.c)
+)

@@ -5,17 +5,30 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import JSON, CursorResult, ForeignKey, Index, String, func, select, text, update
+from sqlalchemy import (
+    JSON,
+    CursorResult,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from data.db import Base, RowId, UtcDateTime, insert_once
+from data.db import Base, RowId, UtcDateTime, insert_once, run_prepared
 from data.sealed import SealedText
 
 # A holder that has not settled a message by then is dead: no turn and no send may take this long.
 HOLD = timedelta(seconds=60)
+FAR = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 
 class Direction(str, enum.Enum):
@@ -176,13 +189,8 @@ def promise(
 
 def settle_incoming(db: Session, message_id: int, state: State, *, outcome: str = "", now: datetime) -> bool:
     """Close a turn. False if it was closed before, by us or by another process: then change nothing else."""
-    return _changed(
-        db.execute(
-            update(Message)
-            .where(Message.id == message_id, Message.state == State.received.value)
-            .values(state=state.value, outcome=outcome, settled_at=now, held_by="", held_until=None)
-        )
-    )
+    values = {"message": message_id, "ended": state.value, "why": outcome, "at": now}
+    return _changed(run_prepared(db, _SETTLE_INCOMING, values))
 
 
 def claim_next(
@@ -190,54 +198,23 @@ def claim_next(
 ) -> Message | None:
     """Claim the oldest open message to a contact, if it is due (or `hurry`) and nobody holds it.
 
-    Only the oldest is ever considered: what is promised first arrives first.
+    Only the oldest is ever considered: what is promised first arrives first. The message comes detached: it is
+    a copy of its row at that moment.
     """
-    head = db.scalar(
-        select(Message)
-        .where(
-            Message.contact_id == contact_id,
-            Message.direction == Direction.outgoing.value,
-            IS_OPEN,
-        )
-        .order_by(Message.id)
-        .limit(1)
-    )
-    if head is None or head.state != State.promised.value:
-        return None
-    if head.due_at > now and not hurry:
-        return None
-    claimed = _changed(
-        db.execute(
-            update(Message)
-            .where(Message.id == head.id, Message.state == State.promised.value)
-            .values(
-                state=State.sending.value,
-                via=via,
-                held_by=by,
-                held_until=now + HOLD,
-                attempts=Message.attempts + 1,
-            )
-            .execution_options(synchronize_session=False)
-        )
-    )
-    if not claimed:
-        return None
-    db.refresh(head)
-    return head
+    values = {
+        "contact": contact_id,
+        "due": FAR if hurry else now,
+        "way": via,
+        "holder": by,
+        "until": now + HOLD,
+    }
+    row = run_prepared(db, _CLAIM, values).one_or_none()
+    return None if row is None else Message(**row._mapping)
 
 
 def next_due_at(db: Session, contact_id: int) -> datetime | None:
     """When the oldest open message to a contact may next be tried; None if nothing waits."""
-    found: datetime | None = db.scalar(
-        select(Message.due_at)
-        .where(
-            Message.contact_id == contact_id,
-            Message.direction == Direction.outgoing.value,
-            IS_OPEN,
-        )
-        .order_by(Message.id)
-        .limit(1)
-    )
+    found: datetime | None = run_prepared(db, _HEAD_DUE_AT, {"contact": contact_id}).scalar()
     return found
 
 
@@ -249,27 +226,15 @@ def last_platform_id(db: Session, contact_id: int) -> str:
         .order_by(Message.id.desc())
         .limit(20)
     )
-    return str(max((int(each) for each in latest if each.isdigit()), default=""))
+    return str(max((int(each) for each in latest if each.isdecimal()), default=""))
 
 
 def settle_outgoing(
     db: Session, message_id: int, state: State, *, platform_id: str = "", outcome: str = "", now: datetime
 ) -> bool:
     """Record how a claimed send ended: sent or failed. False if somebody else settled it."""
-    return _changed(
-        db.execute(
-            update(Message)
-            .where(Message.id == message_id, Message.state == State.sending.value)
-            .values(
-                state=state.value,
-                platform_id=platform_id,
-                outcome=outcome,
-                settled_at=now,
-                held_by="",
-                held_until=None,
-            )
-        )
-    )
+    values = {"message": message_id, "ended": state.value, "platform": platform_id, "why": outcome, "at": now}
+    return _changed(run_prepared(db, _SETTLE_OUTGOING, values))
 
 
 def put_off(db: Session, message_id: int, *, due_at: datetime, outcome: str) -> bool:
@@ -321,3 +286,45 @@ def count_open(db: Session) -> dict[str, int]:
 def _changed(result: Any) -> bool:
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
+
+
+# The statements of every turn. Written once, SQLAlchemy knows them again without taking them apart.
+_T: Table = Message.__table__  # type: ignore[assignment]
+_HEAD = (
+    select(_T.c.id, _T.c.due_at)
+    .where(_T.c.contact_id == bindparam("contact"), _T.c.direction == Direction.outgoing.value, IS_OPEN)
+    .order_by(_T.c.id)
+    .limit(1)
+)
+_HEAD_DUE_AT = _HEAD.with_only_columns(_T.c.due_at)
+_CLAIM = (
+    update(_T)
+    .where(
+        _T.c.id == _HEAD.with_only_columns(_T.c.id).scalar_subquery(),
+        _T.c.state == State.promised.value,
+        _T.c.due_at <= bindparam("due"),
+    )
+    .values(
+        state=State.sending.value,
+        via=bindparam("way"),
+        held_by=bindparam("holder"),
+        held_until=bindparam("until"),
+        attempts=_T.c.attempts + 1,
+    )
+    .returning(*_T.c)
+)
+_ENDED: dict[str, Any] = {
+    "state": bindparam("ended"),
+    "outcome": bindparam("why"),
+    "settled_at": bindparam("at"),
+}
+_SETTLE_INCOMING = (
+    update(_T)
+    .where(_T.c.id == bindparam("message"), _T.c.state == State.received.value)
+    .values(**_ENDED, held_by="", held_until=None)
+)
+_SETTLE_OUTGOING = (
+    update(_T)
+    .where(_T.c.id == bindparam("message"), _T.c.state == State.sending.value)
+    .values(**_ENDED, platform_id=bindparam("platform"), held_by="", held_until=None)
+)

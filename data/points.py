@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, bindparam, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from data.db import Base, RowId, UtcDateTime, insert_once
+from data.db import Base, RowId, UtcDateTime, insert_once, run_prepared
 
 # A single entry larger than this is a slip of the keyboard, not a reward.
 LARGEST_ENTRY = 100_000_000
@@ -51,8 +51,12 @@ class Posted:
 
 def balance(db: Session, member_id: int) -> int:
     """The sum of a member's entries, in points. Nothing stores a balance, so none can be wrong."""
-    total = select(func.coalesce(func.sum(PointEntry.amount), 0)).where(PointEntry.member_id == member_id)
-    return db.scalar(total) or 0
+    return int(run_prepared(db, _BALANCE, {"member": member_id}).scalar_one())
+
+
+_BALANCE = select(func.coalesce(func.sum(PointEntry.amount), 0)).where(
+    PointEntry.member_id == bindparam("member")
+)
 
 
 def post(

@@ -40,7 +40,9 @@ def extract(folder: Path) -> Catalog:
     catalog = Catalog(domain=CATALOG, fuzzy=False)
     for name, variants in read_phrases(folder).items():
         for variant in variants:
-            catalog.add((variant.text, variant.plural) if variant.plural else variant.text, auto_comments=[name])
+            catalog.add(
+                (variant.text, variant.plural) if variant.plural else variant.text, auto_comments=[name]
+            )
             for title, _payload in variant.choices:
                 catalog.add(title, auto_comments=["title of a choice"])
     return catalog

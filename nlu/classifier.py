@@ -23,10 +23,12 @@ RANKING_LENGTH = 10
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
-class ReaderClassifier(IntentClassifier, GraphComponent):  # type: ignore[misc]  # Rasa's classes carry no types
+class ReaderClassifier(IntentClassifier, GraphComponent):
     """Sets `intent` and `intent_ranking`; a text without words gets no intent and confidence 0."""
 
-    def __init__(self, storage: ModelStorage, resource: Resource, strength: float, reader: Reader | None) -> None:
+    def __init__(
+        self, storage: ModelStorage, resource: Resource, strength: float, reader: Reader | None
+    ) -> None:
         self._storage = storage
         self._resource = resource
         self._strength = strength
@@ -40,7 +42,7 @@ class ReaderClassifier(IntentClassifier, GraphComponent):  # type: ignore[misc] 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
         """`strength`: inverse of the regularisation; larger trusts the examples more."""
-        return {"strength": 20.0}
+        return {"strength": 60.0}
 
     @classmethod
     def fingerprint_addon(cls, config: dict[str, Any]) -> str:
@@ -75,7 +77,9 @@ class ReaderClassifier(IntentClassifier, GraphComponent):  # type: ignore[misc] 
         """Learn from the examples and put the result into the model."""
         examples = [one for one in training_data.intent_examples if one.get(TEXT)]
         self._reader = Reader.learn(
-            [_sentence(one) for one in examples], [one.get(INTENT) for one in examples], strength=self._strength
+            [_sentence(one) for one in examples],
+            [one.get(INTENT) for one in examples],
+            strength=self._strength,
         )
         with self._storage.write_to(self._resource) as folder:
             self._reader.save(folder / FILE)

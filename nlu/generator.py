@@ -14,11 +14,21 @@ from nlu.phrasebook import Phrasebook
 
 # What Rasa adds of its own to the values an action gives.
 _NOT_VALUES = frozenset(
-    {"attachment", "buttons", "custom", "domain_responses", "elements", "image", "quick_replies", "template", "text"}
+    {
+        "attachment",
+        "buttons",
+        "custom",
+        "domain_responses",
+        "elements",
+        "image",
+        "quick_replies",
+        "template",
+        "text",
+    }
 )
 
 
-class PhrasebookGenerator(NaturalLanguageGenerator):  # type: ignore[misc]  # Rasa's classes carry no types
+class PhrasebookGenerator(NaturalLanguageGenerator):
     """Says `utter_…` phrases. Language and turn come with the guest's message, as its metadata.
 
     Without metadata, as in `rasa shell`, the language is guessed from the guest's words.

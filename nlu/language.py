@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 
+from nlu.words import HAN
+
 SOURCE = "en"
 LOCALES = ("en", "zh_CN", "zh_TW")
 
 _TRADITIONAL_PLACES = frozenset({"tw", "hk", "mo", "hant"})
 # Cantonese as a language tag is written in Traditional characters unless it says otherwise.
 _TRADITIONAL_LANGUAGES = frozenset({"yue"})
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HAN = re.compile(f"[{HAN}]")
 _OTHER_SCRIPT = re.compile(r"[\u3040-\u30ff\uac00-\ud7af\u1100-\u11ff]")
 _LATIN_WORD = re.compile(r"[a-z][a-z'’]*", re.IGNORECASE)
 
 # Words that people write whatever language they speak; alone, they say nothing about it.
 _ANYBODYS_WORDS = frozenset(
-    "a app apple bye byebye check checkin checkout email emmm fighting gmail gps haha hahaha hello help hey hi hmm"
-    " hotel id iphone lol no nope ok okay okey okie please pls point points qq sorry spa sms taxi telegram thank"
-    " thanks thankyou thx ty vip wechat wifi wow wtf yeah yep yes you zhike".split()
+    re.split(
+        r"\s+",
+        """a app apple bye byebye check checkin checkout email emmm fighting gmail gps haha hahaha hello help hey hi
+        hmm hotel id iphone lol no nope ok okay okey okie please pls point points qq sorry spa sms taxi telegram
+        thank thanks thankyou thx ty vip wechat wifi wow wtf yeah yep yes you zhike""",
+    )
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,10 @@ class Phrasebook:
     def _translated(self, variant: Variant, locale: str, values: Mapping[str, Any]) -> str:
         translations = self._translations.get(locale, NullTranslations())
         if not variant.plural:
-            found = translations.gettext(variant.text)
-            return found if blanks(found) == blanks(variant.text) else variant.text
+            return _whole(translations.gettext(variant.text), variant.text)
         count = values.get(variant.count, 0)
         source = variant.text if count == 1 else variant.plural
-        found = translations.ngettext(variant.text, variant.plural, count)
-        return found if blanks(found) == blanks(source) else source
+        return _whole(translations.ngettext(variant.text, variant.plural, count), source)
 
     def _title(self, title: str, locale: str) -> str:
         return self._translations.get(locale, NullTranslations()).gettext(title)
@@ -114,12 +112,22 @@ def _variant(where: str, item: Mapping[str, Any]) -> Variant:
     if not text:
         raise BadPhrase(f"{where} has a variant without text.")
     if bool(plural) != bool(count) or (plural and (count, "number") not in blanks(plural)):
-        raise BadPhrase(f"{where} needs both `plural` and `count`, and {{{count or '…'}:number}} in the plural.")
+        raise BadPhrase(
+            f"{where} needs both `plural` and `count`, and {{{count or '…'}:number}} in the plural."
+        )
     try:
         blanks(text), blanks(plural)
     except ValueError as error:
         raise BadPhrase(f"{where}: {error}") from None
     return Variant(text, choices, plural, count)
+
+
+def _whole(translated: str, source: str) -> str:
+    """The translation if it has the blanks of its source, else the source: English is better than a lost number."""
+    try:
+        return translated if blanks(translated) == blanks(source) else source
+    except ValueError:
+        return source
 
 
 def _translations(folder: Path, locale: str) -> NullTranslations:
@@ -129,10 +137,17 @@ def _translations(folder: Path, locale: str) -> NullTranslations:
         return NullTranslations()
     with path.open("rb") as file:
         catalog = read_po(file, locale=locale, domain=CATALOG)
+    for message in [message for message in catalog if message.id and not all(_forms(message.string))]:
+        # Left in, an empty plural would be said as the English singular.
+        catalog.delete(message.id)
     compiled = io.BytesIO()
     write_mo(compiled, catalog, use_fuzzy=False)
     compiled.seek(0)
     return Translations(compiled, domain=CATALOG)
+
+
+def _forms(string: str | Sequence[str] | None) -> Sequence[str | None]:
+    return (string,) if string is None or isinstance(string, str) else string
 
 
 def _pick(seed: str, among: int) -> int:

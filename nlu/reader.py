@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from nlu.words import has_words, normalise, split
 
 # Stands for any word the examples do not share: "how many ◦ do I have" is not about points.
 RARE = "◦"
+START, END = "«", "»"
 LONGEST_RUN = 4
 
 Numbers = numpy.typing.NDArray[Any]
@@ -51,7 +54,9 @@ class Reader:
     bias: Numbers
 
     @classmethod
-    def learn(cls, sentences: Sequence[Sentence], intents: Sequence[str], *, strength: float = 20.0) -> Reader:
+    def learn(
+        cls, sentences: Sequence[Sentence], intents: Sequence[str], *, strength: float = 60.0
+    ) -> Reader:
         """Learn from examples; `strength` is the inverse of the regularisation (scikit-learn's C).
 
         Raises `ValueError` for fewer than three intents.
@@ -61,14 +66,13 @@ class Reader:
         seen = Counter(word for sentence in sentences for word in set(sentence.words))
         known = frozenset(word for word, times in seen.items() if times > 1)
         shared = Counter(
-            feature
-            for sentence in sentences
-            for counted in _features(sentence, known)
-            for feature in counted
+            feature for sentence in sentences for counted in _features(sentence, known) for feature in counted
         )
         rows = {feature: row for row, feature in enumerate(sorted(shared))}
         rarity = numpy.array([math.log((1 + len(sentences)) / (1 + shared[feature])) + 1 for feature in rows])
-        names, weights, bias = _regress([_vector(one, known, rows, rarity) for one in sentences], intents, strength)
+        names, weights, bias = _regress(
+            [_vector(one, known, rows, rarity) for one in sentences], intents, strength
+        )
         return cls(names, known, rows, rarity, weights, bias)
 
     def rank(self, sentence: Sentence) -> list[tuple[str, float]]:
@@ -98,23 +102,32 @@ class Reader:
     def load(cls, path: Path) -> Reader:
         """The reader saved at `path`. Raises `ValueError` when the file is no such thing."""
         try:
-            with numpy.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, numpy.load(file, allow_pickle=False) as kept:
                 rows = {feature: row for row, feature in enumerate(str(kept["features"]).split("\n"))}
                 intents, known = tuple(kept["intents"].tolist()), frozenset(kept["known"].tolist())
                 return cls(intents, known, rows, kept["rarity"], kept["weights"], kept["bias"])
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{path.name} is not a reader saved by this version; train the model anew.") from error
+        except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path.name} is not a reader saved by this version; train the model anew."
+            ) from error
 
 
 def _features(sentence: Sentence, known: frozenset[str]) -> Iterator[Counter[str]]:
-    """Two bags: runs of one to four characters, and words with pairs of neighbouring words."""
+    """Two bags: runs of one to four characters; and words with pairs of neighbours, first and last place marked."""
     plain = f" {sentence.plain} "
     yield Counter(
-        plain[at : at + length] for length in range(1, LONGEST_RUN + 1) for at in range(len(plain) - length + 1)
+        plain[at : at + length]
+        for length in range(1, LONGEST_RUN + 1)
+        for at in range(len(plain) - length + 1)
     )
-    words = [word if word in known else RARE for word in sentence.words]
-    # The mark in front keeps a word apart from the same letters as a run of characters.
-    yield Counter([*(f"·{word}" for word in words), *(f"·{a} {b}" for a, b in zip(words, words[1:], strict=False))])
+    words = [START, *(word if word in known else RARE for word in sentence.words), END]
+    yield Counter(
+        [
+            # The mark in front keeps a word apart from the same letters as a run of characters.
+            *(f"·{word}" for word in words),
+            *(f"·{first} {second}" for first, second in itertools.pairwise(words)),
+        ]
+    )
 
 
 def _vector(
@@ -124,7 +137,9 @@ def _vector(
     at: list[int] = []
     values: list[Numbers] = []
     for counted in _features(sentence, known):
-        found = [(rows[feature], 1 + math.log(times)) for feature, times in counted.items() if feature in rows]
+        found = [
+            (rows[feature], 1 + math.log(times)) for feature, times in counted.items() if feature in rows
+        ]
         if found:
             mine, counts = zip(*found, strict=True)
             weighed = numpy.array(counts) * rarity[list(mine)]

@@ -22,7 +22,7 @@ def language_fingerprint() -> str:
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_TOKENIZER, is_trainable=False)
-class PlainTokenizer(Tokenizer):  # type: ignore[misc]  # Rasa's classes carry no types
+class PlainTokenizer(Tokenizer):
     """Tokens whose text is plain writing and whose `start` and `end` are places in the message as written.
 
     So `message_text[token.start:token.end]` is what the guest typed, however it was spelt, and entities cut

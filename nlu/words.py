@@ -11,15 +11,13 @@ from typing import Any, NamedTuple
 
 HOTEL_WORDS = Path(__file__).with_name("words.txt")
 
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
-_WORD = re.compile(
-    r"(?P<han>[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+)"
-    r"|(?P<word>(?:(?![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[^\W_])+"
-    r"(?:'(?:(?![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[^\W_])+)*)"
-    r"|(?P<sign>[^\w\s])"
-)
+# Chinese characters, as ranges for a character class.
+HAN = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+_HAN = re.compile(f"[{HAN}]")
+_WORD = re.compile(rf"(?P<han>[{HAN}]+)|(?P<word>[^\W_{HAN}]+(?:'[^\W_{HAN}]+)*)|(?P<sign>[^\w\s])")
 _APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\u0060\u00b4", "'''''")
-_LANGUAGE_LOCK = threading.Lock()
+_LOADING = threading.Lock()
 
 
 class Word(NamedTuple):
@@ -165,7 +163,7 @@ def _cut(han: str) -> list[str]:
 
 
 def _jieba() -> Any:
-    with _LANGUAGE_LOCK:
+    with _LOADING:
         return _load_jieba()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import dataclasses
 import json
@@ -31,16 +30,13 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
         super().__init__(config)
         self._sandbox = sandbox
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)  # type: ignore[arg-type]
         log.info("ready %s", json.dumps({"sandbox": f"{self._sandbox.base_url}/sandbox/"}))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._sandbox.hang_up)
+        self._sandbox.hang_up()
         super().handle_exit(sig, frame)
 
 

@@ -53,11 +53,11 @@ def telegram_control(platform: TelegramPlatform) -> list[BaseRoute]:
             _text(g, "method"),
             _number(g, "error_code"),
             _text(g, "description", "Internal Server Error"),
-            g.get("parameters"),
+            _object(g, "parameters"),
             _number(g, "times", 1),
         ),
         "hang_next": lambda g: platform.hang_next(
-            _text(g, "method"), float(g.get("seconds", 60)), bool(g.get("after_accepting"))
+            _text(g, "method"), _seconds(g), g.get("after_accepting") is True
         ),
         "redeliver": lambda g: platform.redeliver(_number(g, "update_id")),
     }
@@ -86,7 +86,7 @@ def wechat_control(platform: WeChatPlatform) -> list[BaseRoute]:
             _text(g, "path"), _number(g, "errcode"), _text(g, "errmsg", ""), _number(g, "times", 1)
         ),
         "hang_next": lambda g: platform.hang_next(
-            _text(g, "path"), float(g.get("seconds", 60)), bool(g.get("after_accepting"))
+            _text(g, "path"), _seconds(g), g.get("after_accepting") is True
         ),
         "redeliver": lambda g: platform.redeliver(_text(g, "key")),
         "expire_token": lambda g: platform.expire_token(),
@@ -224,6 +224,20 @@ def _number(given: Given, name: str, default: int | None = None) -> int:
         return int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadOrder(f"{name} must be a whole number.")
+    return value
+
+
+def _seconds(given: Given) -> float:
+    value = given.get("seconds", 60)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+        raise BadOrder("seconds must be a number, 0 or more.")
+    return float(value)
+
+
+def _object(given: Given, name: str) -> dict[str, Any]:
+    value = given.get(name) or {}
+    if not isinstance(value, dict):
+        raise BadOrder(f"{name} must be an object.")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import secrets
@@ -68,6 +69,7 @@ class Sandbox:
         self.secrets = shared
         self.people = people
         self.hotel = hotel
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.telegram = TelegramPlatform(shared.telegram_token, clock=clock, pace=pace)
         self.wechat = WeChatPlatform(
             shared.wechat_app_id,
@@ -113,6 +115,7 @@ class Sandbox:
         ]
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self.meet_people()
 
     def meet_people(self) -> None:
@@ -124,9 +127,15 @@ class Sandbox:
                 self.wechat.meet(person.wechat, language=person.wechat_language)
 
     def hang_up(self) -> None:
-        """End the pages' event streams; call it when the server begins to stop, or it waits for them."""
-        self.telegram.screens.hang_up()
-        self.wechat.screens.hang_up()
+        """End the pages' event streams, from any thread or signal handler.
+
+        Call it when the server begins to stop: it waits for open streams before it tells anyone.
+        """
+        for screens in (self.telegram.screens, self.wechat.screens):
+            if self._loop is None:
+                screens.hang_up()
+            elif not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(screens.hang_up)
 
     async def stop(self) -> None:
         await self.telegram.stop()

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bot.sandbox.people import Person
+from bot.sandbox.words import SUGGESTIONS, WORDS
 
 _HERE = Path(__file__).parent
 # Everything comes from this server, and nothing may be loaded from elsewhere.
@@ -35,7 +36,11 @@ def phone_routes(
         language = page_language(
             request.query_params.get("lang", ""), request.headers.get("accept-language", "")
         )
-        html = _templates().get_template("phones.html").render(hotel=hotel, language=language)
+        html = (
+            _templates()
+            .get_template("phones.html")
+            .render(hotel=hotel, language=language, words=WORDS[language], suggestions=SUGGESTIONS)
+        )
         return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"})
 
     async def list_people(request: Request) -> Response:

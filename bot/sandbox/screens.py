@@ -87,6 +87,7 @@ class Screens:
         self._numbers = itertools.count(1)
         self._shown: dict[str, dict[int, Bubble]] = {}
         self._typing: dict[str, bool] = {}
+        self._off = False
         self._watchers: set[tuple[str, asyncio.Queue[Happening | None]]] = set()
 
     def show(self, address: str, who: Who, text: str, **more: Any) -> Bubble:
@@ -114,7 +115,8 @@ class Screens:
     def bubbles(self, address: str = "", after: int = 0) -> list[Bubble]:
         """Bubbles shown or changed after `seq` number `after`, oldest change first; "" means every phone."""
         phones = list(self._shown.values()) if not address else [self._shown.get(address, {})]
-        return sorted((b for phone in phones for b in phone.values() if b.seq > after), key=lambda b: b.seq)
+        found = [bubble for phone in phones for bubble in _changed(phone, after)]
+        return sorted(found, key=lambda bubble: bubble.seq)
 
     async def watch(self, address: str = "") -> AsyncIterator[Happening]:
         """Everything from now on, until `hang_up`; "" means every phone."""
@@ -137,7 +139,8 @@ class Screens:
                 raise NotShown(f"after {timeout} s the phone of {address} shows {shown}") from None
 
     def hang_up(self) -> None:
-        """End every `watch`, so that a server with open event streams can stop."""
+        """End every `watch`, those to come too, so that a server with open event streams can stop."""
+        self._off = True
         for _, queue in self._watchers:
             queue.put_nowait(None)
 
@@ -145,6 +148,8 @@ class Screens:
     def _watching(self, address: str) -> Iterator[asyncio.Queue[Happening | None]]:
         watcher: tuple[str, asyncio.Queue[Happening | None]] = (address, asyncio.Queue())
         self._watchers.add(watcher)
+        if self._off:
+            watcher[1].put_nowait(None)
         try:
             yield watcher[1]
         finally:
@@ -152,10 +157,17 @@ class Screens:
 
     def _publish(self, happening: Happening) -> None:
         if isinstance(happening, Bubble):
-            self._shown.setdefault(happening.address, {})[happening.id] = happening
+            phone = self._shown.setdefault(happening.address, {})
+            # The latest change stands last, so that asking for news does not read the whole history.
+            phone.pop(happening.id, None)
+            phone[happening.id] = happening
         for address, queue in self._watchers:
             if address in ("", happening.address):
                 queue.put_nowait(happening)
+
+
+def _changed(phone: dict[int, Bubble], after: int) -> Iterator[Bubble]:
+    return itertools.takewhile(lambda bubble: bubble.seq > after, reversed(phone.values()))
 
 
 async def _first(queue: asyncio.Queue[Happening | None], predicate: Callable[[Bubble], bool]) -> Bubble:

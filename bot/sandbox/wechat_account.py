@@ -102,7 +102,7 @@ class Tokens:
 
     def _new(self, now: datetime) -> _Token:
         # 512 characters: the document asks for that much room.
-        token = _Token(f"{len(self._good) + 1}_" + secrets.token_urlsafe(600)[:508], now + TOKEN_LIFE)
+        token = _Token(f"{len(self._good) + 1}_" + secrets.token_urlsafe(600)[:510], now + TOKEN_LIFE)
         self._good[token.value] = token.until
         return token
 

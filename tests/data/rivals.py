@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
 from data import db, messages, points, schema, sealed
@@ -27,14 +28,19 @@ class Rivals:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(
-            2, mp_context=context, initializer=_stand_at, initargs=(context.Barrier(2),)
-        )
+        self._gate = context.Barrier(2)
+        self._pool = ProcessPoolExecutor(2, mp_context=context, initializer=_stand_at, initargs=(self._gate,))
 
     def race(self, deed: Callable[..., T], url: str, *given: Any) -> tuple[T, T]:
         """What `deed(who, *given)` gave to each; `who` is "a" or "b", and `url` their database."""
+        if self._gate.broken:
+            self._gate.reset()
         a, b = (self._pool.submit(_take_part, deed, url, who, given) for who in ("a", "b"))
-        return a.result(PATIENCE), b.result(PATIENCE)
+        errors = [error for error in (a.exception(PATIENCE), b.exception(PATIENCE)) if error]
+        for error in errors:
+            if not isinstance(error, BrokenBarrierError):  # that is only the other one's error seen from here
+                raise error
+        return a.result(), b.result()
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -46,11 +52,16 @@ def _stand_at(gate: Barrier) -> None:
 
 
 def _take_part(deed: Callable[..., T], url: str, who: str, given: tuple[Any, ...]) -> T:
+    finished = False
     db.connect(url)
     sealed.use_keys(KEYS)
     try:
-        return deed(who, *given)
+        done = deed(who, *given)
+        finished = True
+        return done
     finally:
+        if not finished:
+            _gate.abort()  # else the other would wait for one who no longer comes
         db.disconnect()
 
 

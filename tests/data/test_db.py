@@ -107,6 +107,20 @@ def test_insert_once_writes_the_first_and_keeps_it(database: str) -> None:
     assert [tuple(row) for row in rows] == [(first, "7", ""), (other, "8", "")]
 
 
+def test_insert_once_comes_after_what_the_session_still_holds(database: str) -> None:
+    with db.transaction() as session:
+        session.add(Contact(**contact("7")))
+        assert insert_once(session, Contact, **contact("7")) is None
+
+
+def test_insert_once_keeps_the_models_defaults(database: str) -> None:
+    with db.transaction() as session:
+        insert_once(session, Member, number="ZK1", name="沈", locale="en", joined_at=NOW)
+    with db.reading() as session:
+        member = session.scalars(select(Member)).one()
+    assert (member.tier, member.name, member.home_hotel_id) == ("classic", "沈", None)
+
+
 def test_insert_once_hides_no_other_mistake(database: str) -> None:
     with pytest.raises(IntegrityError), db.transaction() as session:
         insert_once(session, Contact, **contact("7", member_id=404))

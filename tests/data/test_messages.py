@@ -24,13 +24,14 @@ def contact_id(database: str) -> int:
 
 
 def receive(key: str = "42", **other: Any) -> int | None:
-    given = {"contact_id": None, "kind": "text", "text": "你好", "payload": {}, "by": "p1", "now": NOW}
+    given: dict[str, Any] = {"contact_id": None, "kind": "text", "text": "你好", "payload": {}}
+    given |= {"by": "p1", "now": NOW}
     with db.transaction() as session:
         return messages.receive(session, channel="telegram", key=key, **(given | other))
 
 
 def promise(contact_id: int, key: str, **other: Any) -> int | None:
-    given = {"channel": "telegram", "now": NOW}
+    given: dict[str, Any] = {"channel": "telegram", "now": NOW}
     with db.transaction() as session:
         return messages.promise(
             session, Draft(f"words of {key}"), contact_id=contact_id, key=key, **(given | other)
@@ -177,6 +178,43 @@ def test_a_send_put_off_keeps_its_place(database: str, contact_id: int) -> None:
     again = claim(contact_id, now=LATER)
     assert again is not None
     assert (again.id, again.attempts) == (first, 2)
+
+
+def test_hurry_overrides_the_hour_but_neither_order_nor_holder(database: str, contact_id: int) -> None:
+    def hurried() -> int | None:
+        with db.transaction() as session:
+            message = messages.claim_next(session, contact_id, by="p1", via="passive", now=NOW, hurry=True)
+            return message.id if message else None
+
+    first, second = promise(contact_id, "a", now=LATER), promise(contact_id, "b", now=LATER)
+    assert hurried() == first
+    assert hurried() is None, "the head is held"
+    assert settle(first, State.sent)
+    assert hurried() == second
+
+
+def test_last_platform_id_is_the_highest_number_of_the_conversation(database: str, contact_id: int) -> None:
+    other = new_contact("700002")
+
+    def last() -> str:
+        with db.reading() as session:
+            return messages.last_platform_id(session, contact_id)
+
+    assert last() == ""
+    for contact, key, platform_id in (
+        (contact_id, "a", "99"),
+        (contact_id, "b", "100"),  # higher, though not as text
+        (contact_id, "c", "x²"),
+        (contact_id, "d", "²"),
+        (contact_id, "e", ""),
+        (other, "f", "500"),
+    ):
+        message_id = promise(contact, key)
+        assert claimed(contact) == message_id
+        assert settle(message_id, State.sent, platform_id=platform_id)
+    assert last() == "100"
+    receive(contact_id=contact_id, platform_id="101")
+    assert last() == "101"
 
 
 def test_a_send_is_settled_once(database: str, contact_id: int) -> None:

@@ -20,7 +20,13 @@ from tests.data.rivals import Rivals
 
 
 def post(session: Session, member_id: int, amount: Any, **other: Any) -> Posted:
-    entry = {"kind": "earn", "reason": "stay", "key": "stay:1", "actor": "pms", "now": NOW} | other
+    entry: dict[str, Any] = {
+        "kind": "earn",
+        "reason": "stay",
+        "key": "stay:1",
+        "actor": "pms",
+        "now": NOW,
+    } | other
     return points.post(session, member_id, amount, **entry)
 
 

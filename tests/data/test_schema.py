@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from data import Base, db, schema
 from data.members import Member
 from data.points import PointEntry
-from tests.conftest import NOW, connected, seed_demo
+from tests.conftest import NOW, PostgresServer, connected, seed_demo
 from tests.data import rivals as deeds
 from tests.data.rivals import Rivals
 
@@ -76,13 +76,19 @@ def test_up_down_up_with_a_full_house(blank_database: str) -> None:
     assert [member.name for member in seed_demo()] == [member.name for member in first]
 
 
-def test_downgrade_leaves_no_function_behind(postgres_database: str) -> None:
+def test_downgrade_leaves_no_function_behind(
+    postgres_server: PostgresServer, request: pytest.FixtureRequest
+) -> None:
+    fresh = postgres_server.make()
+    request.addfinalizer(lambda: postgres_server.drop(fresh))
     ours = text("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
-    with db.engine().connect() as connection:
-        assert connection.scalars(ours).all() == ["point_entries_refuse"]
-    schema.downgrade(db.engine(), "base")
-    with db.engine().connect() as connection:
-        assert connection.scalars(ours).all() == []
+    with connected(fresh):
+        schema.upgrade(db.engine())
+        with db.engine().connect() as connection:
+            assert connection.scalars(ours).all() == ["point_entries_refuse"]
+        schema.downgrade(db.engine(), "base")
+        with db.engine().connect() as connection:
+            assert connection.scalars(ours).all() == []
 
 
 def test_two_processes_upgrade_at_once(rivals: Rivals, blank_database: str) -> None:
@@ -91,7 +97,8 @@ def test_two_processes_upgrade_at_once(rivals: Rivals, blank_database: str) -> N
     assert differences() == []
 
 
-def test_a_version_from_a_newer_release_is_refused_in_words(database: str) -> None:
+def test_a_version_from_a_newer_release_is_refused_in_words(blank_database: str) -> None:
+    schema.upgrade(db.engine())
     with db.engine().begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'from_2031'")
     assert not schema.is_current(db.engine())

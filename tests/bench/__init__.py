@@ -1,0 +1,1 @@
+"""`make bench`: how fast the house is, on the machine at hand."""

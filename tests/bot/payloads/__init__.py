@@ -1,0 +1,1 @@
+"""Platform messages as they come over the wire, and the code to make them."""

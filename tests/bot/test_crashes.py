@@ -1,0 +1,268 @@
+"""Kill -9 at every step of a turn, and at random: after a restart each guest has been answered exactly once.
+
+One limit is known and accepted: a customer-service message that WeChat took, of which we died before we noted
+that, arrives a second time, since WeChat cannot be asked what it delivered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from bot.settings import Settings
+from data import db
+from data.members import Contact
+from data.messages import Message
+from data.points import PointEntry
+from tests.bot.crashing.brain import LATE
+from tests.bot.crashing.house import serve
+from tests.bot.crashing.platforms import Platforms, free_port, platforms, until
+from tests.conftest import KEYS
+from tests.data.conftest import new_member
+
+PACE = 0.4  # of the platforms' waits
+REPLY_WITHIN = 4 * PACE  # seconds that a push waits for its passive reply
+TOO_SHORT = 0.3  # for the turn that is to be late
+MOST_STEPS = 40
+FORKS = multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture(scope="module")
+def door_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def outside(door_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platforms]:
+    log = tmp_path_factory.mktemp("platforms") / "log"
+    with platforms(door_port, log, pace=PACE) as running:
+        yield running
+
+
+@dataclass
+class Host:
+    """Starts houses one after the other on one database; the next stands ready while one runs."""
+
+    settings: Settings
+    port: int
+    record: Path
+
+    def __post_init__(self) -> None:
+        # The house is imported once; each process is forked from there, in a few milliseconds.
+        FORKS.set_forkserver_preload(["tests.bot.crashing.house"])
+        self.running: list[ForkServerProcess] = []
+        self.record.touch()
+
+    def start(
+        self, *, die_at: int = 0, go: Event | None = None, reply_within: float = REPLY_WITHIN
+    ) -> ForkServerProcess:
+        """A process, killed by itself at step `die_at` if that is not 0."""
+        given = (self.settings, self.port, PACE, reply_within, die_at, self.record, go)
+        process = FORKS.Process(target=serve, args=given, daemon=True)
+        process.start()
+        self.running.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in self.running:
+            process.kill()
+            process.join(5)
+
+
+def open_host(database: str, outside: Platforms, port: int, folder: Path) -> Iterator[Host]:
+    """A host with one member, in whose ledger deeds are written."""
+    assert new_member() == 1
+    given = {**outside.environment, "ZHIKE_DATABASE_URL": database, "ZHIKE_KEYS": KEYS}
+    running = Host(
+        Settings.from_environment({**given, "ZHIKE_MODEL_DIR": str(folder)}), port, folder / "steps"
+    )
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def host(sqlite_database: str, outside: Platforms, door_port: int, tmp_path: Path) -> Iterator[Host]:
+    yield from open_host(sqlite_database, outside, door_port, tmp_path)
+
+
+@pytest.fixture
+def postgres_host(
+    postgres_database: str, outside: Platforms, door_port: int, tmp_path: Path
+) -> Iterator[Host]:
+    yield from open_host(postgres_database, outside, door_port, tmp_path)
+
+
+def ready(outside: Platforms) -> bool:
+    with contextlib.suppress(OSError, Exception):
+        return outside.client.get(f"{outside.door}/readyz").status_code == 200
+    return False
+
+
+def rows_of(address: str) -> list[Message]:
+    with db.reading() as session:
+        found = (
+            select(Message)
+            .join(Contact, Contact.id == Message.contact_id)
+            .where(Contact.address == address)
+            .order_by(Message.id)
+        )
+        return list(session.scalars(found))
+
+
+def deeds_of(address: str) -> int:
+    with db.reading() as session:
+        contact = session.scalar(select(Contact.id).where(Contact.address == address))
+        found = select(func.count()).where(PointEntry.reason == f"contact {contact}")
+        return session.scalar(found.select_from(PointEntry)) or 0
+
+
+def settled(address: str, messages: int = 1) -> bool:
+    rows = rows_of(address)
+    asked = [row.state for row in rows if row.direction == "in"]
+    return asked == ["answered"] * messages and [row.state for row in rows if row.direction == "out"] == [
+        "sent"
+    ] * len(asked)
+
+
+@functools.cache
+def _addresses() -> Iterator[int]:
+    return iter(range(800_000_001, 900_000_000))
+
+
+def newcomer(channel: str) -> str:
+    """An address that has never written before."""
+    number = next(_addresses())
+    return str(number) if channel == "telegram" else f"oCrash_{number}"
+
+
+def run_to_step(host: Host, outside: Platforms, channel: str, words: str, die_at: int) -> tuple[str, bool]:
+    """One message to a house that dies at a step, then a restart; the guest's address, and whether it died."""
+    host.record.write_text("")
+    address = newcomer(channel)
+    within = TOO_SHORT if LATE in words else REPLY_WITHIN
+    doomed, go = host.start(die_at=die_at, reply_within=within), FORKS.Event()
+    heir = host.start(go=go, reply_within=within)
+    until(lambda: ready(outside), 20)
+    key = outside.act(channel, "say", address=address, text=words)
+    until(
+        lambda: not doomed.is_alive() or settled(address),
+        20,
+        lambda: describe(host, outside, channel, address),
+    )
+    died = not doomed.is_alive()
+    if died:
+        assert doomed.exitcode == -signal.SIGKILL
+        go.set()
+        until(lambda: ready(outside), 20)
+        if channel == "wechat" and not rows_of(address):
+            # At this pace WeChat gives up within a second; at its own it would still come.
+            outside.fault("wechat", "redeliver", key=key)
+        until(lambda: settled(address), 25, lambda: describe(host, outside, channel, address))
+    for process in (doomed, heir):
+        process.kill()
+        process.join(5)
+    return address, died
+
+
+def describe(host: Host, outside: Platforms, channel: str, address: str) -> object:
+    rows = [(row.direction, row.state, row.via, row.outcome, row.held_by) for row in rows_of(address)]
+    return host.record.read_text().split("\n"), rows, outside.said(channel, address)
+
+
+TURNS = {
+    "telegram": ("telegram", "hello"),
+    "wechat, passive": ("wechat", "hello"),
+    "wechat, late": ("wechat", f"{LATE} hello"),
+}
+# What each kind of turn must pass through; fewer, and the loop below would prove less than it says.
+COMMITS = ["before commit", "after commit"]
+PASSES = {
+    "telegram": [*COMMITS * 4, "before telegram send", "after telegram send"],
+    "wechat, passive": [*COMMITS * 4, "before response.body", "after response.body"],
+    "wechat, late": [*COMMITS * 4, "before wechat send", "after wechat send", "after response.body"],
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_killed_at_any_step_of_a_turn(host: Host, outside: Platforms, turn: str) -> None:
+    """Steps: before and after each commit, each call of the platform, each piece of the answer at the door.
+
+    A WeChat customer-service message may arrive twice (see above), but only at the one step after WeChat took it.
+    """
+    killed_at_every_step(host, outside, turn)
+
+
+def test_killed_at_some_steps_of_a_turn_on_postgresql(postgres_host: Host, outside: Platforms) -> None:
+    """There nobody knows that a holder is dead until its hold runs out."""
+    killed_at_every_step(postgres_host, outside, "telegram", stride=3)
+
+
+def killed_at_every_step(host: Host, outside: Platforms, turn: str, stride: int = 1) -> None:
+    channel, words = TURNS[turn]
+    for die_at in range(1, MOST_STEPS, stride):
+        address, died = run_to_step(host, outside, channel, words, die_at)
+        steps = host.record.read_text().split("\n")[:-1]
+        said = outside.said(channel, address)
+        where = f"killed at step {die_at}: {steps}"
+        in_doubt = died and turn == "wechat, late" and "after wechat send" in steps[:die_at]
+        assert said in ([[f"done: {words}"]] + ([[f"done: {words}"] * 2] if in_doubt else [])), where
+        assert deeds_of(address) == 1, where
+        if not died:
+            break
+    else:
+        raise AssertionError("the turn never came to its end")
+    for step in set(PASSES[turn]):
+        assert steps.count(step) >= PASSES[turn].count(step), steps
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_random_under_a_burst(host: Host, outside: Platforms, seed: int) -> None:
+    """Five guests write at once; wherever the kill falls, each message is answered once."""
+    chance = random.Random(seed)
+    go = FORKS.Event()
+    doomed = host.start()
+    until(lambda: ready(outside), 20)
+    host.start(go=go)
+    guests = [
+        (channel, newcomer(channel)) for channel in ("telegram", "wechat", "telegram", "wechat", "telegram")
+    ]
+    ends = time.monotonic() + chance.uniform(0.0, 0.25)
+    for number in (1, 2):
+        for channel, address in guests:
+            outside.act(channel, "say", address=address, text=f"message {number}")
+    time.sleep(max(ends - time.monotonic(), 0))
+    assert doomed.pid is not None
+    os.kill(doomed.pid, signal.SIGKILL)
+    doomed.join(5)
+    go.set()
+    for channel, address in guests:
+        until(
+            functools.partial(settled, address, 2),
+            25,
+            functools.partial(describe, host, outside, channel, address),
+        )
+        assert_answered_once(outside, channel, address)
+        assert deeds_of(address) == 2
+
+
+def assert_answered_once(outside: Platforms, channel: str, address: str) -> None:
+    said = outside.said(channel, address)
+    again = {
+        row.text for row in rows_of(address) if channel == "wechat" and row.via == "api" and row.attempts > 1
+    }
+    for words in ("done: message 1", "done: message 2"):
+        assert said.count(words) in ((1, 2) if words in again else (1,)), said
+    assert set(said) == {"done: message 1", "done: message 2"}

@@ -1,0 +1,416 @@
+"""Reception: each message is recorded once and answered once, whatever breaks in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from bot import reception
+from bot.answering import Answering
+from bot.channel import Kind
+from bot.turns import NotReady, Outcome, Turn
+from data import db
+from data.messages import Draft
+from nlu.phrasebook import Phrasebook
+from tests.bot.faults import (
+    GUEST,
+    STAFF,
+    Clock,
+    FrontDesk,
+    Scripted,
+    Wire,
+    database_gone,
+    failing_commit,
+    states,
+    stored,
+    text,
+)
+from tests.conftest import ADMIN_URL
+
+ANSWERED = [("in", "answered"), ("out", "sent")]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reception, "PATIENCE", (0.02, 0.05, 0.1, 0.2, 0.4))
+
+
+class FewWords:
+    """A brain that says what it was given; `fails` is what the next turns raise."""
+
+    def __init__(self, *fails: Exception) -> None:
+        self.fails = list(fails)
+        self.heard: list[str] = []
+
+    async def answer(self, facts: Any, words: str) -> Any:
+        self.heard.append(words)
+        if self.fails:
+            raise self.fails.pop(0)
+        return SimpleNamespace(
+            replies=(Draft(f"heard {len(words)}"),), events=SimpleNamespace(write=lambda db, now: None)
+        )
+
+
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
+    """The real one, without Rasa behind it."""
+    brainless = ModuleType("bot.brain")
+    brainless.Facts = SimpleNamespace  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "bot.brain", brainless)
+    return Answering(Phrasebook.load())
+
+
+def with_brain(answering: Answering, brain: FewWords) -> FewWords:
+    answering.use(cast("Any", brain))
+    return brain
+
+
+async def test_a_message_is_recorded_answered_and_sent(database: str) -> None:
+    desk = FrontDesk()
+    taken = desk.reception.take(text("hello", reference="77"))
+    assert taken.fresh
+    assert desk.reception.in_hand(taken.message_id)
+    await desk.quiet()
+    assert not desk.reception.in_hand(taken.message_id)
+    assert states() == ANSWERED
+    asked, reply = stored()
+    assert (asked.platform_id, reply.platform_id) == ("77", "1001")
+    assert (reply.answers_id, reply.via, reply.attempts) == (asked.id, "api", 1)
+    assert desk.wire.texts == ["re hello"]
+
+
+async def test_a_second_delivery_finds_the_first(database: str) -> None:
+    desk = FrontDesk()
+    first = desk.reception.take(text("hello"))
+    again = desk.reception.take(text("hello"))
+    await desk.quiet()
+    late = desk.reception.take(text("hello"))
+    await desk.quiet()
+    assert (first.fresh, again.fresh, late.fresh) == (True, False, False)
+    assert first.message_id == again.message_id == late.message_id
+    assert desk.wire.texts == ["re hello"]
+
+
+def test_the_same_delivery_to_two_processes_at_once_is_answered_once(database: str) -> None:
+    together = threading.Barrier(2)
+    sent: list[str] = []
+    fresh: list[bool] = []
+
+    def process(name: str) -> None:
+        async def run() -> None:
+            desk = FrontDesk(process=name)
+            for number in range(20):
+                together.wait(10)
+                fresh.append(desk.reception.take(text(f"n{number}", f"update:{number}")).fresh)
+            await desk.quiet()
+            sent.extend(desk.wire.texts)
+
+        asyncio.run(run())
+
+    threads = [threading.Thread(target=process, args=(name,)) for name in ("one:1:1", "two:2:2")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert fresh.count(True) == 20
+    assert fresh.count(False) == 20
+    assert sorted(sent) == sorted(f"re n{number}" for number in range(20))
+    assert [message.state for message in stored()].count("sent") == 20
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_database_that_fails_at_a_commit_of_the_turn(database: str, number: int) -> None:
+    """Commits of one message: taken, settled with its replies, marked as sent."""
+    desk = FrontDesk(Scripted(), clock=Clock())
+    with failing_commit(number, database_gone()):
+        if number == 1:
+            with pytest.raises(OperationalError):
+                desk.reception.take(text("hello"))
+            assert stored() == []
+        desk.reception.take(text("hello"))
+        await desk.quiet()
+    if number == 3:  # said, but not marked: the next look asks the platform, which knows
+        assert states() == [("in", "answered"), ("out", "sending")]
+        desk.wire.arrivals.append(True)
+        desk.clock.forward(61)
+        desk.recovery.look()
+        await desk.quiet()
+        assert desk.wire.asked == [("re hello", "")]
+    assert states() == ANSWERED
+    assert desk.wire.texts == ["re hello"]
+
+
+async def test_a_turn_that_breaks_at_its_commit_leaves_nothing_half_done(database: str) -> None:
+    answers = Scripted()
+    desk = FrontDesk(answers)
+    with failing_commit(2, ValueError("not the database's fault")):
+        desk.reception.take(text("hello"))
+        await desk.quiet()
+    assert states() == [("in", "received")], "no reply was promised"
+    assert desk.wire.tries == []
+    desk.recovery.look()
+    await desk.quiet()
+    assert states() == [("in", "received")], "still held"
+    desk.clock.forward(61)
+    desk.recovery.look()
+    await desk.quiet()
+    assert states() == ANSWERED
+    assert [turn.key for turn in answers.turns] == ["turn:1", "turn:1"], "deeds meet their own key again"
+    assert desk.wire.texts == ["re hello"]
+
+
+async def test_a_commit_whose_success_was_not_heard_is_not_repeated(database: str) -> None:
+    answers = Scripted()
+    desk = FrontDesk(answers)
+    with failing_commit(2, database_gone(), done=True):
+        desk.reception.take(text("hello"))
+        await desk.quiet()
+    desk.clock.forward(61)
+    desk.recovery.look()
+    await desk.quiet()
+    assert states() == ANSWERED
+    assert desk.wire.texts == ["re hello"]
+
+
+@contextlib.contextmanager
+def taken_away(url: str) -> Iterator[None]:
+    """The database of this process does not answer."""
+    parsed = make_url(url)
+    assert parsed.database is not None
+    if parsed.get_backend_name() == "sqlite":
+        db.engine().dispose()
+        path = Path(parsed.database)
+        shutil.move(path, path.with_suffix(".away"))
+        path.mkdir()
+        try:
+            yield
+        finally:
+            path.rmdir()
+            shutil.move(path.with_suffix(".away"), path)
+        return
+    name = sql.Identifier(parsed.database)
+    with psycopg.connect(ADMIN_URL, autocommit=True) as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (parsed.database,),
+        )
+        try:
+            yield
+        finally:
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+
+
+async def test_a_database_that_goes_away_in_mid_turn_and_comes_back(database: str) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(turn: Turn) -> Outcome:
+        begun.set()
+        await go_on.wait()
+        return Outcome((Draft("at last"),))
+
+    answers = Scripted(slow)
+    desk = FrontDesk(answers)
+    desk.reception.take(text("hello"))
+    await begun.wait()
+    with taken_away(database):
+        go_on.set()
+        await asyncio.sleep(0.1)  # at least one attempt meets the closed door
+        with pytest.raises(OperationalError):
+            desk.reception.take(text("and now?", "update:2"))
+    await desk.quiet()
+    assert len(answers.turns) >= 2
+    assert states() == ANSWERED
+    assert len(desk.wire.sent) == 1
+
+
+async def test_a_database_that_stays_away_leaves_the_turn_to_recovery(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "PATIENCE", (0.01, 0.01))
+    desk = FrontDesk(Scripted(*[database_gone() for _ in range(4)]))
+    desk.reception.take(text("hello"))
+    await desk.quiet()
+    assert states() == [("in", "received")]
+    desk.clock.forward(61)
+    desk.recovery.look()
+    await desk.quiet()
+    assert states() == [("in", "received")], "two more failures were still to come"
+    desk.clock.forward(61)
+    desk.recovery.look()
+    await desk.quiet()
+    assert states() == ANSWERED
+    assert desk.wire.texts == ["re hello"]
+
+
+@pytest.mark.parametrize(
+    ("said", "language", "apology"),
+    [
+        ("how many points", "en", "sorry"),
+        ("我有多少积分", "zh-hans", "抱歉"),
+        ("我有多少積分", "zh-hant", "抱歉"),
+    ],
+)
+async def test_a_brain_that_fails_is_an_apology_and_a_flag(
+    database: str, answering: Answering, said: str, language: str, apology: str
+) -> None:
+    with_brain(answering, FewWords(RuntimeError("broken")))
+    desk = FrontDesk(answering, staff=True)
+    desk.reception.take(text(said, language=language))
+    await desk.quiet()
+    asked, to_guest, to_staff = stored()
+    assert (asked.state, asked.outcome) == ("failed", "turn_failed")
+    locale = {"en": "en", "zh-hans": "zh_CN", "zh-hant": "zh_TW"}[language]
+    assert to_guest.text == Phrasebook.load().say("utter_apology", locale, {}).text
+    assert apology in to_guest.text
+    assert to_staff.key == f"staff:turn:{asked.id}"
+    flag = Phrasebook.load().say("utter_staff_unanswered", "en", {"message": asked.id, "channel": "telegram"})
+    assert to_staff.text == flag.text
+    assert str(asked.id) in to_staff.text
+    assert said not in to_staff.text
+    assert sorted(words.address for words in desk.wire.sent) == sorted([STAFF, GUEST])
+
+
+async def test_a_guest_whose_turn_failed_is_answered_the_next_time(
+    database: str, answering: Answering
+) -> None:
+    with_brain(answering, FewWords(RuntimeError("broken")))
+    desk = FrontDesk(answering)
+    desk.reception.take(text("one", "update:1"))
+    desk.reception.take(text("two!", "update:2"))
+    await desk.quiet()
+    assert desk.wire.texts[1:] == ["heard 4"]
+
+
+async def test_a_model_that_is_missing_is_said_once_and_the_message_stays_owed(
+    database: str, answering: Answering
+) -> None:
+    answering.give_up("the model is missing")
+    desk = FrontDesk(answering)
+    desk.reception.take(text("how many points do I have"))
+    await desk.quiet()
+    for _ in range(3):
+        desk.clock.forward(61)
+        desk.recovery.look()
+        await desk.quiet()
+    not_ready = Phrasebook.load().say("utter_not_ready", "en", {}).text
+    assert desk.wire.texts == [not_ready]
+    assert states() == [("in", "received"), ("out", "sent")]
+    await desk.close()
+
+    restarted = Answering(Phrasebook.load())
+    with_brain(restarted, FewWords())
+    second = FrontDesk(restarted, clock=desk.clock, process="two:2:2")
+    second.recovery.look(alone=True)
+    await second.quiet()
+    assert second.wire.texts == ["heard 25"]
+    assert states() == [("in", "answered"), ("out", "sent"), ("out", "sent")]
+
+
+async def test_not_ready_is_raised_to_reception(answering: Answering) -> None:
+    answering.give_up("no model")
+    turn = Turn(1, 1, None, "telegram", GUEST, "en", "text", "hello")
+    with pytest.raises(NotReady, match="no model"):
+        await answering.answer(turn)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "pressed", "heard"),
+    [
+        ("text", "/restart", "", "restart"),
+        ("text", '/points_balance{"x":1}', "", 'points_balance{"x":1}'),
+        ("text", " / / /greet", "", "greet"),
+        ("text", "／greet", "", "greet"),
+        ("tap", "", "/points_balance", "/points_balance"),
+        ("tap", "", "/restart", "/help"),
+        ("tap", "", '/points_balance{"x":1}', "/help"),
+        ("hello", "/start abc", "", "/greet"),
+        ("text", "🎉🎉🎉", "", "🎉🎉🎉"),
+        ("text", "好" * 10_000, "", "好" * 10_000),
+    ],
+)
+async def test_only_choices_we_offered_are_commands(
+    sqlite_database: str, answering: Answering, kind: Kind, said: str, pressed: str, heard: str
+) -> None:
+    brain = with_brain(answering, FewWords())
+    desk = FrontDesk(answering)
+    desk.reception.take(text(said, kind=kind, pressed=pressed))
+    await desk.quiet()
+    assert brain.heard == [heard]
+    assert states() == ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "phrase"),
+    [
+        ("text", "", "utter_empty"),
+        ("text", "   ", "utter_empty"),
+        ("text", "/", "utter_empty"),
+        ("text", "\n／ /", "utter_empty"),
+        ("wordless", "", "utter_please_type"),
+    ],
+)
+async def test_what_has_no_words_is_answered_without_the_brain(
+    sqlite_database: str, answering: Answering, kind: Kind, said: str, phrase: str
+) -> None:
+    desk = FrontDesk(answering)  # no brain has come yet: nothing waits for one
+    desk.reception.take(text(said, kind=kind))
+    await desk.quiet()
+    assert desk.wire.texts == [Phrasebook.load().say(phrase, "en", {}).text]
+
+
+@pytest.mark.parametrize("kind", ["edit", "goodbye", "overheard", "unreadable"])
+async def test_what_wants_no_answer_is_only_noted(sqlite_database: str, kind: Kind) -> None:
+    desk = FrontDesk()
+    desk.reception.take(text("x", kind=kind, address="" if kind == "unreadable" else GUEST))
+    await desk.quiet()
+    assert states() == [("in", "noted")]
+    assert desk.wire.tries == []
+
+
+async def test_a_guests_messages_are_answered_in_order_while_others_go_on(sqlite_database: str) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(turn: Turn) -> Outcome:
+        await go_on.wait()
+        return Outcome((Draft("slow"),))
+
+    desk = FrontDesk(Scripted(slow))
+    desk.reception.take(text("1", "update:1"))
+    await asyncio.sleep(0)
+    desk.reception.take(text("2", "update:2"))
+    desk.reception.take(text("other", "update:3", address="42"))
+    for _ in range(100):
+        if desk.wire.sent:
+            break
+        await asyncio.sleep(0.005)
+    assert desk.wire.texts == ["re other"]
+    go_on.set()
+    await desk.quiet()
+    assert desk.wire.texts == ["re other", "slow", "re 2"]
+
+
+async def test_two_replies_leave_in_their_order(database: str) -> None:
+    async def two(turn: Turn) -> Outcome:
+        return Outcome((Draft("first"), Draft("second", (("Yes", "/affirm"),))))
+
+    desk = FrontDesk(Scripted(two), Wire())
+    desk.reception.take(text("hello"))
+    await desk.quiet()
+    assert [(words.text, words.choices) for words in desk.wire.sent] == [
+        ("first", ()),
+        ("second", (("Yes", "/affirm"),)),
+    ]
