@@ -54,7 +54,7 @@ $(UV_HOME)/found:
 	@mkdir -p $(UV_HOME) && touch $@
 
 $(READY): requirements.lock pyproject.toml .python-version | $(UV_HOME)/found
-	$(UV) venv -q --clear --python 3.10 $(VENV)
+	$(UV) venv -q --allow-existing --python 3.10 $(VENV)
 	$(UV) pip sync -q --compile-bytecode --python $(VENV)/bin/python requirements.lock
 	$(UV) pip install -q --no-deps --no-build-isolation --python $(VENV)/bin/python -e .
 	@touch $@

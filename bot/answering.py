@@ -6,19 +6,14 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-import structlog
-
-from bot.outbox import database_down
 from bot.turns import NotReady, Outcome, Turn
-from data.messages import Draft, State
+from data.messages import Draft
 from nlu.phrasebook import Phrasebook
 
 if (
     TYPE_CHECKING
 ):  # importing the brain imports TensorFlow: seconds, spent in a thread after the doors are open
     from bot.brain import Brain
-
-log = structlog.get_logger(__name__)
 
 # One turn is milliseconds; this is for an action that hangs, so that the guest still hears something.
 LONGEST_TURN = 20.0
@@ -57,15 +52,7 @@ class Answering:
         await self._decided.wait()
         if self._brain is None:
             raise NotReady(self.trouble)
-        try:
-            return await asyncio.wait_for(self._think(self._brain, turn, words), LONGEST_TURN)
-        except Exception as error:
-            # One turn. The guest hears an apology and staff a flag; a database that is down is another matter.
-            for cause in (error, error.__cause__):
-                if isinstance(cause, Exception) and database_down(cause):
-                    raise cause from None
-            log.error("turn.failed", message=turn.message_id, error=type(error).__name__, exc_info=True)
-            return self._apology(turn)
+        return await asyncio.wait_for(self._think(self._brain, turn, words), LONGEST_TURN)
 
     async def _think(self, brain: Brain, turn: Turn, words: str) -> Outcome:
         from bot.brain import Facts
@@ -88,14 +75,6 @@ class Answering:
         if turn.kind == "tap":
             return turn.pressed if turn.pressed in self._phrasebook.payloads else "/help"
         return re.sub(r"^[\s/／]+", "", turn.text)
-
-    def _apology(self, turn: Turn) -> Outcome:
-        flag = self._phrasebook.say(
-            "utter_staff_unanswered", "en", {"message": turn.message_id, "channel": turn.channel}
-        )
-        return Outcome(
-            (self.say("utter_apology", turn),), State.failed, "turn_failed", for_staff=Draft(flag.text)
-        )
 
     def say(self, name: str, turn: Turn) -> Draft:
         """A phrase without values, in the guest's language."""

@@ -79,10 +79,9 @@ def serve(
     ] = False,
 ) -> None:
     """Open the doors. With --sandbox nothing leaves this machine."""
-    import uvicorn
-
     from bot.app import application, open_database, utc_now
     from bot.sandbox import Sandbox
+    from bot.server import Server, configuration
 
     if sandbox:
         os.environ.setdefault("ZHIKE_DATABASE_URL", SANDBOX_DATABASE)
@@ -100,16 +99,14 @@ def serve(
     if sandbox:
         _seed(utc_now())
         out.print(f"Sandbox: [link]http://{host}:{port}/[/link]  (ready in some seconds)")
-    uvicorn.run(
-        application(settings, sandbox=stand_ins),
-        host=host,
-        port=port,
-        access_log=False,  # it would write signatures
-        log_config=None,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=6,  # a WeChat push may wait four seconds for its reply
-    )
+    Server(
+        configuration(application(settings, sandbox=stand_ins), host=host, port=port),
+        before_stopping=stand_ins.hang_up if stand_ins is not None else _nothing,
+    ).run()
+
+
+def _nothing() -> None:
+    return
 
 
 def _seed(now: datetime) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from types import TracebackType
@@ -24,6 +25,7 @@ def configure(form: str = "") -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _asyncio_without_values,
         _exception_without_words,
     ]
     structlog.configure(
@@ -39,7 +41,11 @@ def configure(form: str = "") -> None:
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # Ours is formatted already; any other choice here warns at each exception.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -53,6 +59,13 @@ def configure(form: str = "") -> None:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _asyncio_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """asyncio writes out the task or callback that failed, arguments and error text included; what failed is enough."""
+    if event.get("logger") == "asyncio":
+        event["event"] = re.split(r"[\n(]", str(event["event"]), maxsplit=1)[0].strip()
+    return event
 
 
 def _exception_without_words(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

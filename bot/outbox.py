@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bot import metrics
@@ -156,8 +157,13 @@ def outgoing(message: Message, address: str) -> Outgoing:
     return Outgoing(address, message.text, choices)
 
 
-def database_down(error: Exception) -> bool:
-    """Whether this is the database not answering, rather than our mistake in speaking to it."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or type(error).__name__ in ("OperationalError", "InterfaceError")
-    )
+def database_down(error: BaseException | None) -> bool:
+    """Whether this comes of the database not answering, rather than of our mistake in speaking to it."""
+    while error is not None:
+        if isinstance(error, PoolTimeout) or (
+            isinstance(error, DBAPIError)
+            and (error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)))
+        ):
+            return True
+        error = error.__cause__
+    return False

@@ -20,7 +20,7 @@ from bot.turns import Answers, NotReady, Outcome, Turn
 from data import messages
 from data.db import transaction
 from data.members import Contact, Member, contact_at
-from data.messages import Draft, Message
+from data.messages import Draft, Message, State
 from nlu import language
 from nlu.phrasebook import Phrasebook
 
@@ -122,6 +122,10 @@ class Reception:
         if self._lanes.add(turn.conversation, partial(self._run, turn)):
             self._in_hand.add(turn.message_id)
 
+    def give_up(self, turn: Turn) -> None:
+        """Apologise for a recorded message without trying to answer it again."""
+        self._apologise(turn)
+
     def in_hand(self, message_id: int) -> bool:
         """Whether this process is answering the message right now."""
         return message_id in self._in_hand
@@ -129,17 +133,25 @@ class Reception:
     async def _run(self, turn: Turn) -> None:
         try:
             for pause in PATIENCE:
-                try:
-                    await self._answer(turn)
+                if await self._attempt(turn):
                     return
-                except DBAPIError as error:
-                    if not database_down(error):
-                        raise
-                    log.warning("turn.database_down", message=turn.message_id, pause=pause)
-                    await asyncio.sleep(pause)
+                log.warning("turn.database_down", message=turn.message_id, pause=pause)
+                await asyncio.sleep(pause)
             log.error("turn.left_for_recovery", message=turn.message_id)
         finally:
             self._in_hand.discard(turn.message_id)
+
+    async def _attempt(self, turn: Turn) -> bool:
+        """One turn, whatever happens in it. False if the database is away and it must be tried again."""
+        try:
+            await self._answer(turn)
+        except Exception as error:
+            # One turn: the guest hears an apology and staff a flag, and the next turn begins as if nothing was.
+            if database_down(error):
+                return False
+            log.error("turn.failed", message=turn.message_id, error=type(error).__name__, exc_info=True)
+            return self._apologise(turn)
+        return True
 
     async def _answer(self, turn: Turn) -> None:
         try:
@@ -149,6 +161,25 @@ class Reception:
             metrics.TURNS.labels(turn.channel, "not_ready").inc()
             self._say_not_ready(turn)
             return
+        self._finish(turn, outcome)
+
+    def _apologise(self, turn: Turn) -> bool:
+        # What the guest is told must be true: a colleague knows only where there is a staff chat.
+        sorry = "utter_apology" if self._staff is not None else "utter_apology_unattended"
+        said = self._phrasebook.say(sorry, turn.locale, {}, turn=turn.key)
+        flag = self._phrasebook.say(
+            "utter_staff_unanswered", "en", {"message": turn.message_id, "channel": turn.channel}
+        )
+        apology = Draft(said.text, said.choices)
+        try:
+            self._finish(turn, Outcome((apology,), State.failed, "turn_failed", for_staff=Draft(flag.text)))
+        except DBAPIError as error:
+            if database_down(error):
+                return False
+            raise
+        return True
+
+    def _finish(self, turn: Turn, outcome: Outcome) -> None:
         claimed = self._settle(turn, outcome)
         metrics.TURNS.labels(turn.channel, outcome.state.value).inc()
         metrics.TURN_SECONDS.labels(turn.channel).observe(time.perf_counter() - turn.began)

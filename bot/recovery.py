@@ -19,6 +19,9 @@ from data.messages import Message, State
 
 log = structlog.get_logger(__name__)
 
+# A turn that was begun this often and never ended takes its process down with it: it is given up, for staff to see.
+ATTEMPTS = 5
+
 
 class Recovery:
     """Looks through what is open in the database: once at start, then every few seconds."""
@@ -77,19 +80,25 @@ class Recovery:
             if not messages.take_over(db, message.id, was=message.held_by, by=self._process, now=now):
                 return False  # another process was quicker
         if message.state == State.received.value:
-            self._reception.begin(
-                Turn.of(
-                    message.id,
-                    contact,
-                    kind=message.kind,
-                    text=message.text,
-                    pressed=str(message.payload.get("pressed", "")),
-                    reference=message.platform_id,
-                )
-            )
+            self._begin_again(message, contact)
         else:
             self._finish_send(message, contact)
         return True
+
+    def _begin_again(self, message: Message, contact: Contact) -> None:
+        turn = Turn.of(
+            message.id,
+            contact,
+            kind=message.kind,
+            text=message.text,
+            pressed=str(message.payload.get("pressed", "")),
+            reference=message.platform_id,
+        )
+        if message.attempts >= ATTEMPTS:
+            log.error("recovery.turn_given_up", message=message.id, attempts=message.attempts)
+            self._reception.give_up(turn)
+        else:
+            self._reception.begin(turn)
 
     def _finish_send(self, message: Message, contact: Contact) -> None:
         """A send whose sender died: the outbox asks the platform whether it arrived before sending again.

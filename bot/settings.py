@@ -12,6 +12,8 @@ from sqlalchemy.engine import make_url
 from data import sealed
 from data.db import DEFAULT_URL, BadDatabaseUrl, new_engine
 
+ADDRESSES = frozenset({"telegram_api", "wechat_api", "public_url"})
+
 
 class BadSettings(ValueError):
     """A setting is missing or wrong; the text names the variable and the remedy."""
@@ -65,6 +67,8 @@ class Settings:
             for f in fields(cls)
             if environment.get(variable(f.name), "").strip()
         }
+        for name in ADDRESSES & given.keys():
+            given[name] = given[name].rstrip("/")  # paths are put behind them
         settings = cls(**given)
         settings.check()
         return settings
@@ -73,12 +77,23 @@ class Settings:
         """Raise `BadSettings` on the first setting that is wrong or only half there."""
         try:
             new_engine(self.database_url).dispose()
-        except BadDatabaseUrl as error:
-            raise BadSettings(str(error)) from None
-        try:
             sealed.KeyRing.read(self.sealing_keys())
-        except sealed.BadKeys as error:
+        except (BadDatabaseUrl, sealed.BadKeys) as error:
             raise BadSettings(str(error)) from None
+        except OSError as error:
+            raise BadSettings(
+                f"The folder of the database cannot be used ({error.strerror}): "
+                "set ZHIKE_DATABASE_URL to a file in a folder that Zhike may write to."
+            ) from None
+        if self.log_format not in ("", "json", "console"):
+            raise BadSettings("ZHIKE_LOG_FORMAT must be json or console; leave it out to have it chosen.")
+        for name in sorted(ADDRESSES):
+            if getattr(self, name) and not re.fullmatch(
+                r"https?://[^\s/?#@]+(/[^\s?#]*)?", getattr(self, name)
+            ):
+                raise BadSettings(
+                    f"{variable(name)} is not a web address; write it like https://hotel.example."
+                )
         self._check_telegram()
         self._check_wechat()
 
@@ -86,6 +101,7 @@ class Settings:
         if self.telegram_mode not in ("webhook", "polling"):
             raise BadSettings("ZHIKE_TELEGRAM_MODE must be webhook or polling.")
         if not self.telegram_token:
+            self._check_alone("telegram_token", "telegram_secret", "telegram_staff_chat")
             return
         if not re.fullmatch(r"\d+:[\w-]+", self.telegram_token):
             raise BadSettings(
@@ -98,9 +114,23 @@ class Settings:
                 "ZHIKE_TELEGRAM_SECRET is missing or has characters Telegram refuses; "
                 "set it to what `openssl rand -hex 32` prints, or set ZHIKE_TELEGRAM_MODE=polling."
             )
+        if self.telegram_staff_chat and not re.fullmatch(r"-?[0-9]{1,18}", self.telegram_staff_chat):
+            raise BadSettings(
+                "ZHIKE_TELEGRAM_STAFF_CHAT must be the number of a chat; a group's begins with a minus sign."
+            )
+
+    def _check_alone(self, door: str, *names: str) -> None:
+        """Refuse settings of a door whose first setting is missing: a misspelt name would leave it shut."""
+        for name in names:
+            if getattr(self, name):
+                raise BadSettings(
+                    f"{variable(name)} is set, but {variable(door)} is missing; set that too, or neither."
+                )
 
     def _check_wechat(self) -> None:
         if not self.wechat_app_id:
+            others = ("wechat_app_secret", "wechat_token", "wechat_aes_key", "wechat_account")
+            self._check_alone("wechat_app_id", *others)
             return
         for name in ("wechat_app_secret", "wechat_token", "wechat_account"):
             if not getattr(self, name):
@@ -111,6 +141,11 @@ class Settings:
             raise BadSettings(
                 "ZHIKE_WECHAT_AES_KEY must be the 43 characters of EncodingAESKey; "
                 "set message encryption to safe mode (安全模式) in the account's server configuration."
+            )
+        if not re.fullmatch(r"gh_\w+", self.wechat_account):
+            raise BadSettings(
+                "ZHIKE_WECHAT_ACCOUNT must be the account's original id (原始ID), which begins with gh_; "
+                "messages are addressed to it."
             )
 
     def sealing_keys(self) -> str:

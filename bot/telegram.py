@@ -303,11 +303,10 @@ def send_error(error: TelegramError) -> SendError:
     if isinstance(error, InvalidToken):
         return NotAllowed("ZHIKE_TELEGRAM_TOKEN is refused")
     if isinstance(error, BadRequest):
-        return (
-            GuestGone("chat not found")
-            if "chat not found" in error.message.lower()
-            else Rejected(error.message)
-        )
+        if "chat not found" in error.message.lower():
+            return GuestGone("chat not found")
+        # Behind a colon Telegram may quote what it could not read.
+        return Rejected(error.message.partition(":")[0])
     if isinstance(error, TimedOut):
         return Uncertain("no answer in time")
     if isinstance(error, NetworkError) and not error.message.startswith(NEVER_LEFT):

@@ -81,4 +81,4 @@ class Answers(Protocol):
     """Whoever answers turns."""
 
     async def answer(self, turn: Turn) -> Outcome:
-        """Raises `NotReady`, or the database's own error while that is down; any other failure is an `Outcome`."""
+        """Raises `NotReady`; the database's own error while that is down; anything else is a turn that failed."""

@@ -114,7 +114,8 @@ class Account(WeChatClient):
                 raise send_error(error.errcode) from None
             except requests.ReadTimeout:
                 raise Uncertain("no answer in time") from None
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError, TypeError) as error:
+                # Among them an error code or a lifetime that is no number.
                 raise Unreachable(type(error).__name__) from None
             if not isinstance(result, dict):
                 raise Unreachable("the answer is not JSON")  # a gateway's page, with status 200

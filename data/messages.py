@@ -267,7 +267,7 @@ def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime)
         db.execute(
             update(Message)
             .where(Message.id == message_id, Message.held_by == was, Message.state.in_(OPEN))
-            .values(held_by=by, held_until=now + HOLD)
+            .values(held_by=by, held_until=now + HOLD, attempts=Message.attempts + 1)
         )
     )
 

@@ -16,13 +16,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bot.sandbox.faults import Failure, Faults, Hang, silence
-from bot.sandbox.screens import Bubble, Choice, Happening, Piece, Screens
+from bot.sandbox.screens import Bubble, Choice, Happening, Screens
 from bot.sandbox.wechat_account import Account, Follower, Tokens, WeChatError
 from bot.sandbox.wechat_allowance import Act
 from bot.sandbox.wechat_api import API
 from bot.sandbox.wechat_crypto import Envelope
-from bot.sandbox.wechat_push import Delivery, PassiveReply, Push, Pusher, event_key
-from bot.sandbox.wechat_text import Shown, shown, shown_news
+from bot.sandbox.wechat_push import Delivery, Push, Pusher, event_key
+from bot.sandbox.wechat_reply import PassiveReply
 
 OUT_OF_ORDER = "该公众号提供的服务出现故障，请稍后再试"
 # Kept for `redeliver`.
@@ -259,7 +259,7 @@ class WeChatPlatform:
         if bubble:
             self.screens.change(push.openid, bubble, mark="delivered" if good else "failed")
         if isinstance(outcome, PassiveReply):
-            reply = _shown_reply(outcome)
+            reply = outcome.shown()
             self.screens.show(
                 push.openid,
                 "hotel",
@@ -270,27 +270,6 @@ class WeChatPlatform:
             )
         elif not good and push.values.get("Event") != "unsubscribe":
             self.screens.show(push.openid, "notice", OUT_OF_ORDER)
-
-
-def _shown_reply(reply: PassiveReply) -> Shown:
-    if reply.kind == "text":
-        return shown(reply.fields["Content"].text)
-    if reply.kind == "news" and "Articles" in reply.fields:
-        items = [item.texts() for item in reply.fields["Articles"].children]
-        return shown_news(
-            [
-                {
-                    "title": i.get("Title", ""),
-                    "description": i.get("Description", ""),
-                    "url": i.get("Url", ""),
-                }
-                for i in items
-            ]
-        )
-    label = {"image": "[图片]", "voice": "[语音]", "video": "[视频]", "music": "[音乐]"}.get(
-        reply.kind, "[消息]"
-    )
-    return Shown(label, (Piece(label),))
 
 
 def _keys(menu: list[dict[str, Any]]) -> set[str]:

@@ -1,4 +1,4 @@
-"""How WeChat pushes a guest's act to the account's server, and what it makes of the answer."""
+"""How WeChat pushes a guest's act to the account's server: signed, sealed, three times at most."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from typing import Literal
 
 import httpx
 
-from bot.sandbox.wechat_crypto import BadCipher, Envelope, same, signature
-from bot.sandbox.wechat_text import LONGEST_TEXT
-from bot.sandbox.wechat_xml import BadXml, Element, read, write
+from bot.sandbox.wechat_crypto import Envelope, signature
+from bot.sandbox.wechat_reply import Junk, PassiveReply, ReplyReader
+from bot.sandbox.wechat_xml import write
 
 ATTEMPTS = 3
 DEADLINE = 5.0
 _PAUSE = 1.0
-_REPLY_TYPES = {"text", "image", "voice", "video", "music", "news"}
 
 Outcome = Literal["replied", "acknowledged", "no answer", "bad status", "junk", "lost"]
 
@@ -44,18 +43,6 @@ class Delivery:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class PassiveReply:
-    """A reply found in the answer to a push."""
-
-    kind: str
-    fields: dict[str, Element]
-
-
-class Junk(ValueError):
-    """An answer that is neither an acknowledgement nor a good reply."""
-
-
 class Pusher:
     """Pushes to one address. All waiting is scaled by `pace`."""
 
@@ -76,6 +63,7 @@ class Pusher:
         self._envelope = envelope
         self._account = account
         self._clock = clock
+        self._reader = ReplyReader(token, envelope, account)
         self._pace = pace
         self._client: httpx.AsyncClient | None = None
 
@@ -129,7 +117,7 @@ class Pusher:
         if answer.status_code != 200:
             return "bad status", str(answer.status_code)
         try:
-            reply = self.read_reply(answer.content, push.openid)
+            reply = self._reader.read(answer.content, push.openid)
         except Junk as junk:
             return "junk", str(junk)
         return reply or "acknowledged", ""
@@ -151,40 +139,6 @@ class Pusher:
             "msg_signature": signature(self._token, timestamp, nonce, encrypted),
         }
         return query, write({"ToUserName": self._account, "Encrypt": encrypted})
-
-    def read_reply(self, body: bytes, openid: str) -> PassiveReply | None:
-        """None for an acknowledgement. Raises `Junk`."""
-        if body in (b"", b"success"):
-            return None
-        try:
-            outer = read(body).texts()
-            encrypted = outer["Encrypt"]
-            expected = signature(self._token, outer["TimeStamp"], outer["Nonce"], encrypted)
-            if not same(expected, outer["MsgSignature"]):
-                raise Junk("MsgSignature is wrong")
-            inner = read(self._envelope.open(encrypted)).fields()
-        except (BadXml, BadCipher) as error:
-            raise Junk(str(error)) from None
-        except KeyError as error:
-            raise Junk(f"a reply in safe mode needs {error.args[0]}") from None
-        return self._checked(inner, openid)
-
-    def _checked(self, inner: dict[str, Element], openid: str) -> PassiveReply:
-        texts = {name: element.text for name, element in inner.items()}
-        if (texts.get("ToUserName"), texts.get("FromUserName")) != (openid, self._account):
-            raise Junk("ToUserName and FromUserName are not swapped")
-        if not texts.get("CreateTime", "").isdigit():
-            raise Junk("CreateTime is no number")
-        kind = texts.get("MsgType", "")
-        if kind not in _REPLY_TYPES:
-            raise Junk(f"unknown MsgType {kind}")
-        if kind == "text":
-            content = texts.get("Content", "")
-            if not content.strip():
-                raise Junk("Content is empty")
-            if len(content.encode()) > LONGEST_TEXT:
-                raise Junk("Content is longer than 2048 bytes")
-        return PassiveReply(kind, inner)
 
     def _stamp(self) -> tuple[str, str]:
         return str(int(self._clock().timestamp())), str(secrets.randbelow(9 * 10**8) + 10**8)

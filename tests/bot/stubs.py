@@ -203,10 +203,10 @@ async def open_house(brain: StubBrain, clock: StandingClock, **changes: Any) -> 
     house: House = app.state.house
     witness = Witness(app)
     async with (
-        served(witness, listening),
+        served(witness, listening) as server,
         httpx.AsyncClient(trust_env=False, verify=False, timeout=10) as client,
     ):
-        running = Running(base, settings, house, sandbox, brain, clock, witness, client)
+        running = Running(base, server, settings, house, sandbox, brain, clock, witness, client)
         _watch_reception(running)
         house.answering.use(brain)  # type: ignore[arg-type]
         if settings.telegram_mode == "webhook":

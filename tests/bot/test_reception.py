@@ -18,11 +18,12 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from bot import reception
+from bot import reception, recovery
 from bot.answering import Answering
 from bot.channel import Kind
 from bot.turns import NotReady, Outcome, Turn
-from data import db
+from data import db, messages
+from data.members import contact_at
 from data.messages import Draft
 from nlu.phrasebook import Phrasebook
 from tests.bot.faults import (
@@ -159,8 +160,18 @@ async def test_a_turn_that_breaks_at_its_commit_leaves_nothing_half_done(databas
     with failing_commit(2, ValueError("not the database's fault")):
         desk.reception.take(text("hello"))
         await desk.quiet()
+    assert states() == [("in", "failed"), ("out", "sent")], "the reply went with its transaction"
+    assert len(desk.wire.texts) == 1
+    assert "sorry" in desk.wire.texts[0]
+
+
+async def test_a_turn_whose_apology_breaks_too_is_begun_again_by_recovery(database: str) -> None:
+    answers = Scripted()
+    desk = FrontDesk(answers)
+    with failing_commit(2, ValueError("broken")), failing_commit(2, ValueError("broken again")):
+        desk.reception.take(text("hello"))
+        await desk.quiet()
     assert states() == [("in", "received")], "no reply was promised"
-    assert desk.wire.tries == []
     desk.recovery.look()
     await desk.quiet()
     assert states() == [("in", "received")], "still held"
@@ -170,6 +181,27 @@ async def test_a_turn_that_breaks_at_its_commit_leaves_nothing_half_done(databas
     assert states() == ANSWERED
     assert [turn.key for turn in answers.turns] == ["turn:1", "turn:1"], "deeds meet their own key again"
     assert desk.wire.texts == ["re hello"]
+
+
+async def test_a_turn_that_kills_its_process_every_time_is_given_up(database: str) -> None:
+    answers = Scripted()
+    desk = FrontDesk(answers)
+    with db.transaction() as session:
+        contact = contact_at(session, "telegram", "700900001", now=desk.clock())
+        question = messages.receive(
+            session, channel="telegram", key="update:9", contact_id=contact.id, kind="text", text="boom",
+            payload={}, by="dead:0", now=desk.clock(),
+        )  # fmt: skip
+    assert question is not None
+    for life in range(recovery.ATTEMPTS):
+        with db.transaction() as session:
+            assert messages.take_over(
+                session, question, was=f"dead:{life}", by=f"dead:{life + 1}", now=desk.clock()
+            )
+    desk.recovery.look(alone=True)
+    await desk.quiet()
+    assert answers.turns == [], "it is not tried once more"
+    assert states() == [("in", "failed"), ("out", "sent")]
 
 
 async def test_a_commit_whose_success_was_not_heard_is_not_repeated(database: str) -> None:

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from bot import passive, wechat
-from bot.sandbox.wechat_allowance import Act
 from data.messages import Draft
 from tests.bot.payloads.wechat_wire import Wire, fields, message
 from tests.bot.stubs import Running, database_away, incoming_rows, outgoing_rows
@@ -90,13 +89,13 @@ async def test_what_a_name_may_hold(house: Running, wire: Wire, said: str, shown
 
 
 async def test_second_reply_follows_as_a_customer_message(house: Running, wire: Wire) -> None:
-    """What waited for the guest goes first; the passive reply is one message only."""
     follow(house)
-    for number in (1, 2):
-        await push(house, wire, text(house, number=number))
+    house.brain.then = (Draft("Anything else?"),)
+    answer = await push(house, wire, text(house))
     await house.idle()
-    assert [row.via for row in outgoing_rows()] == ["passive", "passive"]
-    assert sent(house) == []
+    assert wire.read_reply(answer.content)["Content"] == house.brain.reply.text
+    assert [call["text"]["content"] for call in sent(house)] == ["Anything else?"]
+    assert [(row.via, row.state) for row in outgoing_rows()] == [("passive", "sent"), ("api", "sent")]
 
 
 # Twice
@@ -327,9 +326,10 @@ async def test_wechat_that_hung_up_hears_it_by_customer_message(
     house.brain.gate = asyncio.Event()
     delivery = asyncio.create_task(push(house, wire, text(house)))
     await house.until(lambda: house.brain.asked)
+    served = set(house.server.server_state.connections)
     delivery.cancel()
     await asyncio.wait([delivery])
-    await house.until(lambda: not _open_connections(house))
+    await house.until(lambda: served - house.server.server_state.connections)
     house.brain.gate.set()
     await house.until(lambda: sent(house))
     await house.idle()
@@ -337,11 +337,6 @@ async def test_wechat_that_hung_up_hears_it_by_customer_message(
     assert [(row.via, row.state) for row in outgoing_rows()] == [("api", "sent")]
 
 
-def _open_connections(house: Running) -> bool:
-    pool = house.client._transport._pool  # type: ignore[attr-defined]
-    return any(not connection.is_idle() for connection in pool.connections)
-
-
-async def test_our_own_reading_of_the_reply_is_strict() -> None:
+def test_our_own_reading_of_the_reply_is_strict() -> None:
     with pytest.raises(AssertionError):
         fields(b"<xml><MsgType>text</MsgType><MsgType>news</MsgType></xml>")

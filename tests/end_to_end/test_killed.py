@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.end_to_end.conftest import Outside
+from tests.end_to_end.conftest import Outside, zhike_serve
 from tests.end_to_end.curl import telegram_update
 
 pytestmark = pytest.mark.model
@@ -33,7 +33,7 @@ def test_killed_while_starting_and_in_mid_send_then_polling(outside_sqlite: Outs
         outside.platforms.fault(
             "telegram", "hang_next", method="sendMessage", seconds=30, after_accepting=True
         )
-        outside.telegram(telegram_update(int(chinese.telegram), text="我还有多少积分？"))
+        outside.platforms.act("telegram", "say", address=chinese.telegram, text="我还有多少积分？")
         outside.platforms.wait("telegram", chinese.telegram, bool)
         second.kill()
 
@@ -53,8 +53,6 @@ def test_killed_while_starting_and_in_mid_send_then_polling(outside_sqlite: Outs
 def test_the_sandbox_answers_on_both_phones_and_stops_with_a_page_open(
     outside_sqlite: Outside,
 ) -> None:
-    from tests.end_to_end.conftest import zhike_serve
-
     outside = outside_sqlite
     database = f"sqlite:///{outside.folder / 'sandbox.db'}"
     environment = {

@@ -142,7 +142,7 @@ def test_every_phrase_is_said_somewhere() -> None:
     said = (
         {name for _, name in _spoken_in_code()} | {step.get("action", "") for step in _steps()} | SAID_BY_RASA
     )
-    assert Phrasebook.load().names - said == set()
+    assert Phrasebook.load().names <= said
 
 
 def test_choices_lead_to_intents() -> None:

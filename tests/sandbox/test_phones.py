@@ -37,6 +37,7 @@ PEOPLE = [
     Person(
         2, "ZK100002", "Eleanor Whitfield", "platinum", "en", 86310, "7000002", "oABCDEFGHIJKLMNOPQRSTUVWXYZ2"
     ),
+    Person(3, "ZK100003", "Only Telegram", "classic", "en", 0, "7000003", ""),
 ]
 LINK = '<a href="weixin://bizmsgmenu?msgmenucontent=more&msgmenuid=1">more</a>'
 
@@ -203,6 +204,17 @@ async def test_a_stranger_follows_and_presses_start(page: Page, doors: Doors) ->
     await page.click("#panel-telegram .welcome-start")
     await expect(page.locator("#panel-telegram .row-hotel")).to_have_count(1)
     assert doors.telegram.updates[1]["message"]["from"]["id"] != stranger
+
+
+async def test_who_is_not_on_a_channel_cannot_write_there(page: Page, doors: Doors) -> None:
+    await page.goto(f"{doors.base}/sandbox/#ZK100003")
+    await expect(page.locator("#panel-wechat .absent-note")).to_be_visible()
+    assert await page.evaluate("document.querySelector('#panel-wechat').inert")
+    await expect(page.locator("#panel-telegram .absent-note")).to_be_hidden()
+    await say(page, "telegram", "here")
+    await expect(page.locator("#panel-telegram .row-hotel")).to_have_count(1)
+    await page.click(".guest >> text=Eleanor")
+    assert not await page.evaluate("document.querySelector('#panel-wechat').inert")
 
 
 async def test_on_a_narrow_screen_one_phone_at_a_time(page: Page, doors: Doors) -> None:

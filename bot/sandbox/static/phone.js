@@ -38,6 +38,8 @@ export class Phone {
     this.dots(false);
     this.events?.close();
     this.stand.classList.toggle("absent", !this.address);
+    this.stand.inert = !this.address;
+    this.form.hidden = false;
     if (!this.address) return;
     this.welcome();
     this.events = new EventSource(`${this.channel}/guest/events?address=${encodeURIComponent(this.address)}`);

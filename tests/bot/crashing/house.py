@@ -77,7 +77,13 @@ class Doors:
 
 
 def serve(
-    settings: Settings, port: int, pace: float, reply_within: float, die_at: int, record: Path, go: Event | None
+    settings: Settings,
+    port: int,
+    pace: float,
+    reply_within: float,
+    die_at: int,
+    record: Path,
+    go: Event | None,
 ) -> None:
     """Run until killed or told to stop; `go`: wait for it before the doors open. Takes no Rasa along."""
     sys.modules["bot.brain"] = brain.module()

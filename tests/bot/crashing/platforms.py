@@ -71,9 +71,21 @@ class Platforms:
 
     def said(self, channel: str, address: str) -> list[str]:
         """What the phone shows from the hotel."""
-        query = {"address": address}
-        found = self.client.get(f"{self.base}/sandbox/{channel}/guest/bubbles", params=query).json()
-        return [bubble["text"] for bubble in found["bubbles"] if bubble["who"] == "hotel"]
+        return [bubble["text"] for bubble in self._bubbles(channel, address) if bubble["who"] == "hotel"]
+
+    def undelivered(self, channel: str, address: str) -> list[str]:
+        """Ids of the guest's messages that the platform has given up bringing us."""
+        bubbles = self._bubbles(channel, address)
+        return [bubble["message_id"] for bubble in bubbles if bubble["mark"] == "failed"]
+
+    def at_rest(self, channel: str, address: str) -> bool:
+        """Whether none of the guest's messages is on its way to us any more."""
+        return not any(bubble["mark"] == "sending" for bubble in self._bubbles(channel, address))
+
+    def _bubbles(self, channel: str, address: str) -> list[dict[str, Any]]:
+        url = f"{self.base}/sandbox/{channel}/guest/bubbles"
+        found: list[dict[str, Any]] = self.client.get(url, params={"address": address}).json()["bubbles"]
+        return found
 
     def wait(
         self, channel: str, address: str, found: Callable[[list[str]], bool], within: float = 10
