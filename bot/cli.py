@@ -89,7 +89,7 @@ def serve(
     stand_ins = None
     if sandbox:
         base = f"http://127.0.0.1:{port}"
-        stand_ins = Sandbox.create(base, clock=utc_now, people=_demo_people)
+        stand_ins = Sandbox.create(base, clock=utc_now, people=_demo_people, hotel="鹭灯酒店 Heron Lantern")
         settings = stand_ins.settings(settings)
     elif not settings.telegram_token and not settings.wechat_app_id:
         _stop(

@@ -14,6 +14,7 @@ from rasa.shared.core.constants import (
     ACTION_SESSION_START_NAME,
     SESSION_START_METADATA_SLOT,
 )
+from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import (
     ActionExecuted,
     ActiveLoop,
@@ -94,11 +95,16 @@ class DialogueStore(TrackerStore):
         first = True
         for turn in turns:
             if first and turn.before:
-                tracker.update_with_events(list(_began_from(turn.before)), self.domain)
+                _add(tracker, list(_began_from(turn.before)), self.domain)
             first = False
-            tracker.update_with_events([_event(stored) for stored in turn.events], self.domain)
+            _add(tracker, [_event(stored) for stored in turn.events], self.domain)
         _mark_stored(tracker)
         return tracker
+
+
+def _add(tracker: Tracker, events: list[Event], domain: Domain) -> None:
+    # Rasa would give them the time of now, and no session would ever end.
+    tracker.update_with_events(events, domain, override_timestamp=False)
 
 
 def new_events(tracker: DialogueStateTracker) -> NewEvents:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,24 +19,22 @@ from starlette.routing import Mount
 
 from bot.sandbox.house import Sandbox, Secrets
 from bot.sandbox.people import Person, read_person
+from bot.server import Server
 
 log = logging.getLogger("sandbox")
 
 
-class _Server(uvicorn.Server):
-    """Ends the pages' event streams first: a server waits for open connections before it stops."""
+class _Server(Server):
+    """Says when it is ready, and where."""
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
-        super().__init__(config)
-        self._sandbox = sandbox
+        # A server waits for open connections before it stops: the pages' event streams end first.
+        super().__init__(config, before_stopping=sandbox.hang_up)
+        self._where = f"{sandbox.base_url}/sandbox/"
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await super().startup(sockets)  # type: ignore[arg-type]
-        log.info("ready %s", json.dumps({"sandbox": f"{self._sandbox.base_url}/sandbox/"}))
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._sandbox.hang_up()
-        super().handle_exit(sig, frame)
+        log.info("ready %s", json.dumps({"sandbox": self._where}))
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -6,146 +6,33 @@ that, arrives a second time, since WeChat cannot be asked what it delivered.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import multiprocessing
 import os
 import random
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
-from multiprocessing.synchronize import Event
-from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
 
-from bot.settings import Settings
-from data import db
-from data.members import Contact
-from data.messages import Message
-from data.points import PointEntry
 from tests.bot.crashing.brain import LATE
-from tests.bot.crashing.house import serve
-from tests.bot.crashing.platforms import Platforms, free_port, platforms, until
-from tests.conftest import KEYS
-from tests.data.conftest import new_member
+from tests.bot.crashing.host import (
+    FORKS,
+    REPLY_WITHIN,
+    Host,
+    come_again,
+    deeds_of,
+    describe,
+    newcomer,
+    ready,
+    rows_of,
+    settled,
+)
+from tests.bot.crashing.platforms import Platforms, until
 
-PACE = 0.4  # of the platforms' waits
-REPLY_WITHIN = 4 * PACE  # seconds that a push waits for its passive reply
-TOO_SHORT = 0.3  # for the turn that is to be late
+pytest_plugins = ["tests.bot.crashing.host"]
+
+TOO_SHORT = 0.3  # seconds, for the turn that is to be late
 MOST_STEPS = 40
-FORKS = multiprocessing.get_context("forkserver")
-
-
-@pytest.fixture(scope="module")
-def door_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def outside(door_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platforms]:
-    log = tmp_path_factory.mktemp("platforms") / "log"
-    with platforms(door_port, log, pace=PACE) as running:
-        yield running
-
-
-@dataclass
-class Host:
-    """Starts houses one after the other on one database; the next stands ready while one runs."""
-
-    settings: Settings
-    port: int
-    record: Path
-
-    def __post_init__(self) -> None:
-        # The house is imported once; each process is forked from there, in a few milliseconds.
-        FORKS.set_forkserver_preload(["tests.bot.crashing.house"])
-        self.running: list[ForkServerProcess] = []
-        self.record.touch()
-
-    def start(
-        self, *, die_at: int = 0, go: Event | None = None, reply_within: float = REPLY_WITHIN
-    ) -> ForkServerProcess:
-        """A process, killed by itself at step `die_at` if that is not 0."""
-        given = (self.settings, self.port, PACE, reply_within, die_at, self.record, go)
-        process = FORKS.Process(target=serve, args=given, daemon=True)
-        process.start()
-        self.running.append(process)
-        return process
-
-    def close(self) -> None:
-        for process in self.running:
-            process.kill()
-            process.join(5)
-
-
-def open_host(database: str, outside: Platforms, port: int, folder: Path) -> Iterator[Host]:
-    """A host with one member, in whose ledger deeds are written."""
-    assert new_member() == 1
-    given = {**outside.environment, "ZHIKE_DATABASE_URL": database, "ZHIKE_KEYS": KEYS}
-    running = Host(
-        Settings.from_environment({**given, "ZHIKE_MODEL_DIR": str(folder)}), port, folder / "steps"
-    )
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def host(sqlite_database: str, outside: Platforms, door_port: int, tmp_path: Path) -> Iterator[Host]:
-    yield from open_host(sqlite_database, outside, door_port, tmp_path)
-
-
-@pytest.fixture
-def postgres_host(
-    postgres_database: str, outside: Platforms, door_port: int, tmp_path: Path
-) -> Iterator[Host]:
-    yield from open_host(postgres_database, outside, door_port, tmp_path)
-
-
-def ready(outside: Platforms) -> bool:
-    with contextlib.suppress(OSError, Exception):
-        return outside.client.get(f"{outside.door}/readyz").status_code == 200
-    return False
-
-
-def rows_of(address: str) -> list[Message]:
-    with db.reading() as session:
-        found = (
-            select(Message)
-            .join(Contact, Contact.id == Message.contact_id)
-            .where(Contact.address == address)
-            .order_by(Message.id)
-        )
-        return list(session.scalars(found))
-
-
-def deeds_of(address: str) -> int:
-    with db.reading() as session:
-        contact = session.scalar(select(Contact.id).where(Contact.address == address))
-        found = select(func.count()).where(PointEntry.reason == f"contact {contact}")
-        return session.scalar(found.select_from(PointEntry)) or 0
-
-
-def settled(address: str, messages: int = 1) -> bool:
-    rows = rows_of(address)
-    asked = [row.state for row in rows if row.direction == "in"]
-    return asked == ["answered"] * messages and [row.state for row in rows if row.direction == "out"] == [
-        "sent"
-    ] * len(asked)
-
-
-@functools.cache
-def _addresses() -> Iterator[int]:
-    return iter(range(800_000_001, 900_000_000))
-
-
-def newcomer(channel: str) -> str:
-    """An address that has never written before."""
-    number = next(_addresses())
-    return str(number) if channel == "telegram" else f"oCrash_{number}"
 
 
 def run_to_step(host: Host, outside: Platforms, channel: str, words: str, die_at: int) -> tuple[str, bool]:
@@ -175,18 +62,6 @@ def run_to_step(host: Host, outside: Platforms, channel: str, words: str, die_at
         process.kill()
         process.join(5)
     return address, died
-
-
-def come_again(outside: Platforms, channel: str, address: str) -> None:
-    """At this pace WeChat may have given up before the restart; at its own it would still bring the message."""
-    if channel == "wechat":
-        for key in outside.undelivered(channel, address):
-            outside.fault(channel, "redeliver", key=key)
-
-
-def describe(host: Host, outside: Platforms, channel: str, address: str) -> object:
-    rows = [(row.direction, row.state, row.via, row.outcome, row.held_by) for row in rows_of(address)]
-    return host.record.read_text().split("\n"), rows, outside.said(channel, address)
 
 
 TURNS = {

@@ -238,7 +238,9 @@ REFUSALS: list[tuple[telegram.TelegramError, type[SendError], float | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("raised", "meaning", "after"), REFUSALS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("raised", "meaning", "after"), REFUSALS, ids=lambda value: getattr(value, "message", "")[:40]
+)
 def test_refusal(raised: telegram.TelegramError, meaning: type[SendError], after: float | None) -> None:
     understood = send_error(raised)
     assert type(understood) is meaning

@@ -107,6 +107,25 @@ async def test_a_passive_reply_is_shown(wechat: WeChat) -> None:
     assert [await wechat.send(LI) for _ in range(6)] == [0, 0, 0, 0, 0, 45047]
 
 
+NEWS = (
+    b"<Articles><item><Title>\xe7\xa4\xbc\xe9\x81\x87</Title><Description>\xe6\x98\xa5</Description>"
+    b"<Url>https://zhike.example/a</Url></item></Articles></xml>"
+)
+
+
+@pytest.mark.parametrize(("kind", "text"), [("news", "礼遇\n春"), ("image", "[图片]")])
+async def test_other_passive_replies_are_shown(wechat: WeChat, kind: str, text: str) -> None:
+    async def answer(push: dict[str, str]) -> Response:
+        inner: dict[str, str | int] = {"ToUserName": LI, "FromUserName": ACCOUNT, "CreateTime": 1}
+        inner["MsgType"] = kind
+        return Response(wechat.door.sealed(write(inner).replace(b"</xml>", NEWS)))
+
+    wechat.door.answer = answer
+    await wechat.platform.say(LI, "礼遇")
+    await wechat.platform.settled()
+    assert shown(wechat) == [("guest", "礼遇"), ("hotel", text)]
+
+
 def other_key(door: WeChatDoor, push: dict[str, str]) -> bytes:
     return WeChatDoor(WECHAT_TOKEN, Envelope(AES_KEY[::-1], APP_ID)).reply(push)
 

@@ -16,6 +16,7 @@ from data.messages import Draft
 
 MEMBER = 1  # whose ledger the deeds are written in
 LATE = "slow"  # a turn that takes longer than WeChat waits
+SOON = "soon"  # one that takes half a second
 
 
 class Brain:
@@ -30,10 +31,7 @@ class Brain:
         pass
 
     async def answer(self, facts: Any, words: str) -> Any:
-        if LATE in words:
-            await asyncio.sleep(self.late_by)
-        else:
-            await asyncio.sleep(0)
+        await asyncio.sleep(self.late_by if LATE in words else 0.5 if SOON in words else 0)
         with transaction() as db:
             points.post(
                 db, MEMBER, 1, kind="earn", reason=f"contact {facts.contact_id}",

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -30,6 +31,15 @@ from bot.wechat_client import Account
 from tests.bot.crashing import brain
 
 DOORS = ("/wechat", "/telegram/webhook")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast time goes here: the platforms' pace, and in seconds what else would take too long."""
+
+    platforms: float
+    reply_within: float
+    hold: float
 
 
 class Steps:
@@ -88,7 +98,7 @@ def serve(
     """Run until killed or told to stop; `go`: wait for it before the doors open. Takes no Rasa along."""
     sys.modules["bot.brain"] = brain.module()
     logs.configure("json")
-    _hurry(pace, reply_within)
+    _hurry(pace.platforms, pace.reply_within, pace.hold)
     step = Steps(die_at, record)
     _wrap_commits(step)
     _wrap_sends(step)
@@ -99,13 +109,14 @@ def serve(
         go.wait()
     bot.app.open_database(settings)
     app = Doors(bot.app.application(settings), step)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as `zhike serve` does: uvicorn raises it again at the end
     uvicorn.run(
         app, host="127.0.0.1", port=port, access_log=False, log_config=None, ws="none",
         timeout_graceful_shutdown=6,
     )  # fmt: skip
 
 
-def _hurry(pace: float, reply_within: float) -> None:
+def _hurry(pace: float, reply_within: float, hold: float) -> None:
     """Scale what is measured in WeChat's time by the stand-in's pace; look for lost work more often."""
     deadline = bot.passive.PUSH_DEADLINE * pace
     last = deadline * (bot.passive.DELIVERIES - 1) - timedelta(seconds=pace)
@@ -117,8 +128,8 @@ def _hurry(pace: float, reply_within: float) -> None:
             "HANG_UP_AFTER": bot.wechat.HANG_UP_AFTER * pace,
         },
         bot.outbox: {"FIRST_WAIT": timedelta(seconds=0.1)},
-        bot.app: {"RECOVERY_EVERY": 0.2},
-        data.messages: {"HOLD": timedelta(seconds=0.5)},
+        bot.app: {"RECOVERY_EVERY": 0.2, "SHUTDOWN_WITHIN": 1.0},
+        data.messages: {"HOLD": timedelta(seconds=hold)},
     }
     for module in (bot.passive, bot.recovery):
         changes.setdefault(module, {}).update({"LAST_DELIVERY": last, "WINDOW": window})
