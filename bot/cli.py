@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -41,8 +40,6 @@ def main() -> None:
     """Entry point of the `zhike` command. Known troubles end in one clear line and exit code 1."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
-    if not sys.warnoptions:  # what Rasa's dependencies deprecate is no news to a hotel; -W shows it
-        warnings.simplefilter("ignore")
     try:
         app()
     except (BadSettings, sealed.BadKeys, training.TrainingFailed) as error:

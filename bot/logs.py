@@ -13,9 +13,13 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 # These would log guests' words, or addresses with a token in them.
 QUIET = (
-    "rasa", "rasa_sdk", "httpx", "httpcore", "telegram", "urllib3", "wechatpy", "alembic", "asyncio", "jieba",
+    "rasa", "rasa_sdk", "httpx", "httpcore", "urllib3", "wechatpy", "alembic", "asyncio", "jieba",
     "apscheduler", "matplotlib", "tensorflow", "h5py", "numba",
 )  # fmt: skip
+
+
+# The doors say themselves what went wrong; this one would quote the answer it could not read.
+MUTE = ("telegram",)
 
 
 def configure(form: str = "") -> None:
@@ -59,6 +63,11 @@ def configure(form: str = "") -> None:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in MUTE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if not sys.warnoptions:  # what Rasa's dependencies deprecate is no news to a hotel; python -W shows it
+        logging.captureWarnings(True)
+        logging.getLogger("py.warnings").setLevel(logging.ERROR)
 
 
 def _asyncio_without_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -187,7 +187,7 @@ def test_upgrade_and_seed_can_be_repeated(run: Run) -> None:
     for _ in range(2):
         assert run("db", "seed", "--demo").code == 0
         with db.reading() as session:
-            counts.append(session.scalar(select(func.count()).select_from(Member)))
+            counts.append(session.scalars(select(func.count()).select_from(Member)).one())
     assert counts[0] == counts[1] > 50
 
 

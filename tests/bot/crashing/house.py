@@ -87,13 +87,7 @@ class Doors:
 
 
 def serve(
-    settings: Settings,
-    port: int,
-    pace: float,
-    reply_within: float,
-    die_at: int,
-    record: Path,
-    go: Event | None,
+    settings: Settings, port: int, pace: Pace, die_at: int, record: Path, go: Event | None
 ) -> None:
     """Run until killed or told to stop; `go`: wait for it before the doors open. Takes no Rasa along."""
     sys.modules["bot.brain"] = brain.module()
