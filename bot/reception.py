@@ -219,6 +219,7 @@ class Reception:
         said = self._phrasebook.say("utter_not_ready", turn.locale, {}, turn=turn.key)
         now = self._clock()
         with transaction() as db:
+            messages.still_owed(db, turn.message_id)
             self._promise(db, turn, Draft(said.text), key=f"not_ready:{turn.message_id}")
             via = "passive" if self.passive.awaited(turn.message_id) else "api"
             claimed = messages.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)

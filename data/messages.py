@@ -272,6 +272,11 @@ def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime)
     )
 
 
+def still_owed(db: Session, message_id: int) -> None:
+    """Forget how often a turn was begun: it ended in good order, only without an answer so far."""
+    db.execute(update(Message).where(Message.id == message_id).values(attempts=0))
+
+
 def release(db: Session, by: str, *, now: datetime) -> None:
     """Hand back everything a process holds, so that the next one need not wait for the hold to run out."""
     db.execute(update(Message).where(Message.held_by == by, Message.state.in_(OPEN)).values(held_until=now))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,7 +185,7 @@ async def test_what_is_kept_cannot_be_changed_by_a_reader(trained: Brain) -> Non
 
 
 @pytest.fixture
-def rows_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[int, int]]]:
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[int, int]]:
     """How many turns, and events in them, the brain has read since last asked."""
     read: list[int] = []
     last_turns, all_turns = dialogues.last_turns, dialogues.all_turns
@@ -202,7 +202,7 @@ def rows_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[in
         read.clear()
         return found
 
-    yield since
+    return since
 
 
 async def test_a_turn_costs_the_same_however_long_the_conversation(

@@ -75,6 +75,18 @@ async def test_a_turn_in_hand_is_left_alone_however_long_it_takes(sqlite_databas
     assert desk.wire.texts == ["slow"]
 
 
+async def test_a_turn_that_broke_less_often_is_answered(database: str) -> None:
+    taken_by_a_dead_process()
+    for life in range(2):
+        doomed = FrontDesk(process=f"life:{life}:1")
+        doomed.reception.begin = lambda turn: None  # type: ignore[method-assign]
+        doomed.recovery.look(alone=True)
+    desk = FrontDesk(process="last:1:1")
+    desk.recovery.look(alone=True)
+    await desk.quiet()
+    assert states() == ANSWERED
+
+
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_send_that_was_cut_off_is_asked_about_first(database: str, arrived: bool) -> None:
     claimed_by_a_dead_process()

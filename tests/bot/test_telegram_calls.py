@@ -213,44 +213,54 @@ async def test_odd_updates_do_not_stop_the_others(polling: Running) -> None:
 # What a refusal means
 
 
-REFUSALS: list[tuple[telegram.TelegramError, type[SendError], float | None]] = [
-    (telegram.RetryAfter(17), TooFast, 17),
-    (telegram.RetryAfter(timedelta(seconds=3)), TooFast, 3),
-    (telegram.Forbidden("Forbidden: bot was blocked by the user"), GuestGone, None),
-    (telegram.Forbidden("Forbidden: user is deactivated"), GuestGone, None),
-    (telegram.Forbidden("Forbidden: bot was kicked from the group chat"), GuestGone, None),
-    (telegram.BadRequest("Chat not found"), GuestGone, None),
-    (telegram.BadRequest("Message is too long"), Rejected, None),
-    (telegram.BadRequest("Can't parse entities: unsupported start tag"), Rejected, None),
-    (telegram.BadRequest("Button_data_invalid"), Rejected, None),
-    (telegram.InvalidToken("Unauthorized"), NotAllowed, None),
-    (telegram.TimedOut(), Uncertain, None),
-    (telegram.NetworkError("httpx.ReadError: "), Uncertain, None),
-    (telegram.NetworkError("httpx.RemoteProtocolError: Server disconnected"), Uncertain, None),
-    (telegram.NetworkError("Bad Gateway (502)"), Uncertain, None),
-    (telegram.NetworkError("httpx.ConnectError: refused"), Unreachable, None),
-    (telegram.NetworkError("httpx.ProxyError: 407"), Unreachable, None),
-    (telegram.Conflict("terminated by other getUpdates request"), Unreachable, None),
-    (telegram.ChatMigrated(-1001), Unreachable, None),
-    (telegram.TelegramError("something new"), Unreachable, None),
-    (telegram.EndPointNotFound("Endpoint not found in Bot API"), Unreachable, None),
-    (telegram.PassportDecryptionError("no"), Unreachable, None),
+REFUSALS: list[tuple[telegram.TelegramError, type[SendError]]] = [
+    (telegram.Forbidden("Forbidden: bot was blocked by the user"), GuestGone),
+    (telegram.Forbidden("Forbidden: user is deactivated"), GuestGone),
+    (telegram.Forbidden("Forbidden: bot was kicked from the group chat"), GuestGone),
+    (telegram.BadRequest("Chat not found"), GuestGone),
+    (telegram.BadRequest("Message is too long"), Rejected),
+    (telegram.BadRequest("Can't parse entities: unsupported start tag"), Rejected),
+    (telegram.BadRequest("Button_data_invalid"), Rejected),
+    (telegram.InvalidToken("Unauthorized"), NotAllowed),
+    (telegram.TimedOut(), Uncertain),
+    (telegram.NetworkError("httpx.ReadError: "), Uncertain),
+    (telegram.NetworkError("httpx.RemoteProtocolError: Server disconnected"), Uncertain),
+    (telegram.NetworkError("Bad Gateway (502)"), Uncertain),
+    (telegram.NetworkError("httpx.ConnectError: refused"), Unreachable),
+    (telegram.NetworkError("httpx.ProxyError: 407"), Unreachable),
+    (telegram.Conflict("terminated by other getUpdates request"), Unreachable),
+    (telegram.ChatMigrated(-1001), Unreachable),
+    (telegram.TelegramError("something new"), Unreachable),
+    (telegram.EndPointNotFound("Endpoint not found in Bot API"), Unreachable),
+    (telegram.PassportDecryptionError("no"), Unreachable),
 ]
 
 
 @pytest.mark.parametrize(
-    ("raised", "meaning", "after"), REFUSALS, ids=lambda value: getattr(value, "message", "")[:40]
+    ("raised", "meaning"), REFUSALS, ids=lambda value: getattr(value, "message", "")[:40]
 )
-def test_refusal(raised: telegram.TelegramError, meaning: type[SendError], after: float | None) -> None:
+def test_refusal(raised: telegram.TelegramError, meaning: type[SendError]) -> None:
     understood = send_error(raised)
     assert type(understood) is meaning
-    assert understood.after == after
+    assert understood.after is None
+
+
+@pytest.mark.parametrize("wait", [17, timedelta(seconds=17)])
+def test_flood(wait: int | timedelta) -> None:
+    understood = send_error(telegram.RetryAfter(wait))
+    assert type(understood) is TooFast
+    assert understood.after == 17
+
+
+def test_what_telegram_quotes_is_not_passed_on() -> None:
+    assert str(send_error(telegram.BadRequest("Can't parse entities: <words>"))) == "Can't parse entities"
 
 
 def test_no_error_of_the_library_is_left_out() -> None:
     kinds = [kind for kind in vars(telegram).values() if isinstance(kind, type)]
     assert {kind for kind in kinds if issubclass(kind, telegram.TelegramError)} == {
-        type(raised) for raised, _meaning, _after in REFUSALS
+        telegram.RetryAfter,
+        *(type(raised) for raised, _meaning in REFUSALS),
     }
 
 

@@ -253,9 +253,9 @@ def test_the_door_answers_before_wechat_hangs_up() -> None:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A twentieth of a second to record a push, a tenth more until WeChat has hung up."""
+    """A twentieth of a second to record a push, three tenths more until WeChat has hung up."""
     monkeypatch.setattr(wechat, "REPLY_WITHIN", 0.55)
-    monkeypatch.setattr(wechat, "HANG_UP_AFTER", 0.65)
+    monkeypatch.setattr(wechat, "HANG_UP_AFTER", 0.85)
 
 
 @pytest.mark.usefixtures("brief")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from bot import training
+from data import db, schema
 from data.demo import DemoMember
 from tests.bot.crashing.platforms import HOUSE, Platforms, free_port, platforms, until
 from tests.conftest import KEYS, PostgresServer, connected, seed_demo
@@ -157,8 +158,11 @@ def outside(
             yield made
         return
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.make(template=request.getfixturevalue("postgres_template"))
+    url = server.make()
     try:
+        engine = db.new_engine(url)
+        schema.upgrade(engine)
+        engine.dispose()
         with outside_on(url, folder, model) as made:
             yield made
     finally:

@@ -25,7 +25,13 @@ def telegram_update(chat_id: int, language: str = "", **content: Any) -> dict[st
         sender["language_code"] = language
     chat = {"id": chat_id, "first_name": "Guest", "type": "private"}
     number = next(_numbers)
-    message = {"message_id": number % 100_000, "from": sender, "chat": chat, "date": int(time.time()), **content}
+    message = {
+        "message_id": number % 100_000,
+        "from": sender,
+        "chat": chat,
+        "date": int(time.time()),
+        **content,
+    }
     return {"update_id": number, "message": message}
 
 

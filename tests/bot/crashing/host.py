@@ -58,7 +58,12 @@ class Host:
         self.record.touch()
 
     def start(
-        self, *, die_at: int = 0, go: Event | None = None, reply_within: float = REPLY_WITHIN, hold: float = 0.5
+        self,
+        *,
+        die_at: int = 0,
+        go: Event | None = None,
+        reply_within: float = REPLY_WITHIN,
+        hold: float = 0.5,
     ) -> ForkServerProcess:
         """A process, killed by itself at step `die_at` if that is not 0. Times are in seconds."""
         given = (self.settings, self.port, Pace(PACE, reply_within, hold), die_at, self.record, go)
@@ -149,5 +154,3 @@ def describe(host: Host, outside: Platforms, channel: str, address: str) -> obje
     """All there is to know when something did not happen."""
     rows = [(row.direction, row.state, row.via, row.outcome, row.held_by) for row in rows_of(address)]
     return host.record.read_text().split("\n"), rows, outside.said(channel, address)
-
-

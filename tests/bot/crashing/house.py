@@ -86,9 +86,7 @@ class Doors:
         await self._app(scope, receive, send_in_steps)
 
 
-def serve(
-    settings: Settings, port: int, pace: Pace, die_at: int, record: Path, go: Event | None
-) -> None:
+def serve(settings: Settings, port: int, pace: Pace, die_at: int, record: Path, go: Event | None) -> None:
     """Run until killed or told to stop; `go`: wait for it before the doors open. Takes no Rasa along."""
     sys.modules["bot.brain"] = brain.module()
     logs.configure("json")
@@ -103,7 +101,9 @@ def serve(
         go.wait()
     bot.app.open_database(settings)
     app = Doors(bot.app.application(settings), step)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # as `zhike serve` does: uvicorn raises it again at the end
+    signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # as `zhike serve` does: uvicorn raises it again at the end
     uvicorn.run(
         app, host="127.0.0.1", port=port, access_log=False, log_config=None, ws="none",
         timeout_graceful_shutdown=6,
@@ -151,5 +151,5 @@ def _wrap_sends(step: Steps) -> None:
         with step.around("wechat send"):
             post(account, data)
 
-    TelegramDoor.send = send_in_steps  # type: ignore[method-assign]
-    Account.post_custom = post_in_steps  # type: ignore[method-assign]
+    TelegramDoor.send = send_in_steps  # type: ignore[method-assign, assignment]
+    Account.post_custom = post_in_steps  # type: ignore[method-assign, assignment]
