@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import structlog
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -207,7 +207,7 @@ class House:
                     counts = messages.count_open(session)
                 for state in messages.OPEN:
                     metrics.OPEN.labels(state).set(counts.get(state, 0))
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 log.warning("recovery.database_down", error=type(error).__name__)
 
     async def _open_telegram(self, door: TelegramDoor) -> None:
@@ -230,7 +230,7 @@ class House:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         finished = await self.lanes.close(SHUTDOWN_WITHIN)
         self.outbox.close()
-        with contextlib.suppress(DBAPIError), db.transaction() as session:
+        with contextlib.suppress(SQLAlchemyError), db.transaction() as session:
             messages.release(session, self.process, now=self.clock())
         if self.telegram is not None:
             await self.telegram.close()
@@ -266,7 +266,7 @@ def open_database(settings: Settings) -> None:
         return
     try:
         current = schema.is_current(engine)
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         raise BadSettings(
             f"The database in ZHIKE_DATABASE_URL does not answer ({type(error).__name__}). Is it running?"
         ) from None

@@ -24,7 +24,10 @@ class Finding:
 
 
 def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Settings first; the rest only if they can be read. Changes nothing, and calls no platform."""
+    """Settings first; the rest only if they can be read. Calls no platform, and changes no data.
+
+    An embedded database that is not there yet comes into being, empty, with its key file.
+    """
     try:
         settings = Settings.from_environment(environment)
     except BadSettings as error:

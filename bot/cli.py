@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def _stop(reason: str) -> NoReturn:
-    err.print(f"[red]zhike:[/red] {reason}", soft_wrap=True, highlight=False)
+    err.print(f"[red]zhike:[/red] {escape(reason)}", soft_wrap=True, highlight=False)
     sys.exit(1)
 
 
@@ -141,10 +142,11 @@ def train() -> None:
 @app.command()
 def parse() -> None:
     """Read JSON lines {"id", "text"} and print {"id", "intent", "confidence", "entities"} for each."""
+    settings = _settings()  # before the brain: a wrong setting is told at once
+
     from bot.brain import Brain
     from nlu.phrasebook import Phrasebook
 
-    settings = _settings()
     brain = Brain(training.train(Path(settings.model_dir)), Phrasebook.load())
 
     async def read_all() -> None:

@@ -109,6 +109,8 @@ class Outbox:
         try:
             arrived = await channel.arrived(outgoing(message, address), after=after)
         except SendError as error:
+            if not error.retry:  # the guest is gone, say: whether it arrived no longer matters
+                raise
             raise Uncertain(str(error), after=error.after) from None
         log.info("outbox.asked_whether_arrived", message=message.id, arrived=arrived)
         return "" if arrived else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from bot import metrics
@@ -74,8 +75,18 @@ class Reception:
     def take(self, incoming: Incoming) -> Taken:
         """Record a delivery in one transaction; the same delivery again finds the first.
 
-        Raises `DBAPIError` while the database is down: nothing was taken, so the platform must bring it again.
+        Raises SQLAlchemy's error while the database is down: nothing was taken, so the platform must bring it again.
         """
+        try:
+            return self._record(incoming)
+        except DBAPIError as error:
+            if database_down(error):
+                raise
+            # Something in it the database will never hold. Refused, it would come again for ever, before all others.
+            log.error("reception.cannot_record", channel=incoming.channel, error=type(error).__name__)
+            return self._record(Incoming(incoming.channel, f"odd:{_digest(incoming.key)}", "unreadable"))
+
+    def _record(self, incoming: Incoming) -> Taken:
         now = self._clock()
         with transaction() as db:
             contact = (
@@ -173,7 +184,7 @@ class Reception:
         apology = Draft(said.text, said.choices)
         try:
             self._finish(turn, Outcome((apology,), State.failed, "turn_failed", for_staff=Draft(flag.text)))
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             if database_down(error):
                 return False
             raise
@@ -249,6 +260,10 @@ class Reception:
         )
         with transaction() as db:
             self._promise_staff(db, Draft(said.text), key=f"staff:send:{message.id}:{error.outcome}")
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 def _locale(db: Session, contact: Contact, incoming: Incoming) -> str:

@@ -34,5 +34,6 @@ def configuration(app: object, *, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         ws="none",
+        proxy_headers=False,  # nothing here asks for the caller's address
         timeout_graceful_shutdown=6,  # a WeChat push may wait four seconds for its reply
     )

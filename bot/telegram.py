@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import json
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, Update
-from telegram.constants import ChatType
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import (
     BadRequest,
     Forbidden,
@@ -40,21 +38,17 @@ from bot.channel import (
 )
 from bot.doors import TooLarge, body_of
 from bot.reception import Reception
+from bot.telegram_updates import BUTTON, MALFORMED, NAME, read
 
 log = structlog.get_logger(__name__)
 
-NAME = "telegram"
 # Left unsaid, Telegram keeps whatever was asked for last time.
 UPDATES_WANTED = ["message", "edited_message", "callback_query", "my_chat_member"]
-# Old messages keep their buttons for ever; a later layout of the data gets another number.
-BUTTON = "v1:"
 # Message ids of a bot grow by one over all its chats; a message in doubt lies close behind the last known one.
 PROBES = 12
 POLL_SECONDS = 30
 # Nothing was sent: there was no connection to send it over.
 NEVER_LEFT = ("httpx.ConnectError", "httpx.ProxyError", "httpx.UnsupportedProtocol")
-# What python-telegram-bot raises on a body that is no update, and we on one with values of the wrong kind.
-MALFORMED = (ValueError, KeyError, AttributeError, TypeError, OverflowError, OSError, RecursionError)
 
 
 class _Bot(Bot):
@@ -105,7 +99,7 @@ class TelegramDoor:
             return _refused("too_large", 413)
         try:
             self._take(read(body))
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             # Not recorded: Telegram keeps it and tries again for a day.
             log.error("telegram.database_down", error=type(error).__name__)
             return Response(status_code=503, headers={"retry-after": "2"})
@@ -136,7 +130,7 @@ class TelegramDoor:
                     self._take(read(json.dumps(update).encode()))
                     offset = following
                 failures = 0
-            except (TelegramError, DBAPIError, *MALFORMED) as error:
+            except (TelegramError, SQLAlchemyError, *MALFORMED) as error:
                 failures += 1
                 log.warning("telegram.poll_failed", error=type(error).__name__, failures=failures)
                 await asyncio.sleep(min(2**failures, 30))
@@ -201,84 +195,6 @@ class TelegramDoor:
         for chore in self._chores:
             chore.cancel()
         await self._bot.shutdown()
-
-
-def read(body: bytes) -> Incoming:
-    """What a webhook body says. One that is no update is kept as unreadable: refused, it would block its guest."""
-    try:
-        data = json.loads(body)
-        if not isinstance(data, dict):
-            raise TypeError("no object")
-        return incoming_of(Update.de_json(data, None))
-    except MALFORMED as error:
-        log.warning("telegram.unreadable", error=type(error).__name__, size=len(body))
-    digest = hashlib.sha256(body).hexdigest()
-    return Incoming(
-        NAME, f"bad:{digest}", "unreadable", raw=body.decode(errors="replace").replace("\x00", "")
-    )
-
-
-def incoming_of(update: Update) -> Incoming:
-    """An update in our own shape. Raises one of `MALFORMED`."""
-    key = f"update:{_number(update.update_id)}"
-    if update.callback_query is not None:
-        return _tap(key, update.callback_query)
-    if update.edited_message is not None:
-        # An edited order must not order twice.
-        edited = update.edited_message
-        return Incoming(NAME, key, "edit", address=_number(edited.chat.id), text=_words(edited.text))
-    if update.message is not None:
-        return _message(key, update.message)
-    if update.my_chat_member is not None:
-        change = update.my_chat_member
-        kind: Any = "goodbye" if change.new_chat_member.status == "kicked" else "overheard"
-        return Incoming(NAME, key, kind, address=_number(change.chat.id))
-    return Incoming(NAME, key, "unreadable")
-
-
-def _message(key: str, message: Message) -> Incoming:
-    text = _words(message.text)
-    command = text.split(maxsplit=1)[0].partition("@")[0] if text.strip() else ""
-    kind: Any = "hello" if command == "/start" else "text" if text else "wordless"
-    if message.chat.type != ChatType.PRIVATE:
-        kind = "overheard"  # a group is not a guest
-    return Incoming(
-        NAME,
-        key,
-        kind,
-        address=_number(message.chat.id),
-        text=text,
-        language=_words(message.from_user.language_code) if message.from_user else "",
-        reference=_number(message.message_id),
-    )
-
-
-def _tap(key: str, query: CallbackQuery) -> Incoming:
-    # Any client can send any data: it counts only as far as reception finds that we offer such a choice.
-    data = _words(query.data)
-    return Incoming(
-        NAME,
-        key,
-        "tap",
-        address=_number(query.from_user.id),  # the message may be gone, and in private this is the chat's id
-        pressed="/" + data[len(BUTTON) :] if data.startswith(BUTTON) else "",
-        language=_words(query.from_user.language_code),
-        tap_id=_words(query.id),
-    )
-
-
-def _number(value: object) -> str:
-    """An id as Telegram gives them. The library checks no types, and ids become keys. Raises `TypeError`."""
-    if type(value) is not int or abs(value) >= 2**63:
-        raise TypeError("not an id")
-    return str(value)
-
-
-def _words(value: object) -> str:
-    """A text, "" where there is none. Raises `TypeError`."""
-    if value is not None and not isinstance(value, str):
-        raise TypeError("not a text")
-    return value or ""
 
 
 def keyboard(choices: tuple[tuple[str, str], ...]) -> InlineKeyboardMarkup | None:

@@ -14,7 +14,7 @@ from xml.parsers.expat import ExpatError
 
 import structlog
 import xmltodict
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -183,7 +183,7 @@ class WeChatDoor:
         while True:
             try:
                 return self._reception.take(incoming)
-            except DBAPIError as error:
+            except SQLAlchemyError as error:
                 if asyncio.get_running_loop().time() >= give_up:
                     log.error("wechat.database_down", error=type(error).__name__)
                     return None

@@ -134,7 +134,12 @@ def new_engine(url: str) -> Engine:
             pool_timeout=5,
             # An error's text goes to the log; parameters are guests' data.
             hide_parameters=True,
-            connect_args={"connect_timeout": 3, "options": f"-c timezone=utc -c lock_timeout={PATIENCE}s"},
+            # A server that hangs holds up every guest: better a clear failure, and the platform's redelivery.
+            connect_args={
+                "connect_timeout": 2,
+                "tcp_user_timeout": 4000,
+                "options": f"-c timezone=utc -c lock_timeout={PATIENCE}s",
+            },
         )
     if parsed.get_backend_name() != "sqlite":
         raise BadDatabaseUrl(

@@ -146,7 +146,7 @@ async def served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[uvicor
     )
     server = _Server(config)
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started and not running.done():  # noqa: ASYNC110 - it tells nobody
+    while not server.started and not running.done():
         await asyncio.sleep(0.002)
     try:
         yield server
@@ -180,7 +180,7 @@ class Running:
         """Return as soon as `found()` is true. Raises `TimeoutError`."""
 
         async def look() -> None:
-            while not found():  # noqa: ASYNC110 - anything may be waited for
+            while not found():
                 await asyncio.sleep(0.005)
 
         await asyncio.wait_for(look(), within)

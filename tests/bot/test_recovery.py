@@ -87,6 +87,28 @@ async def test_a_turn_that_broke_less_often_is_answered(database: str) -> None:
     assert states() == ANSWERED
 
 
+async def test_a_turn_that_was_answered_elsewhere_meanwhile_adds_nothing(database: str) -> None:
+    """A process that stood still for longer than its hold wakes up and finishes a turn another has answered."""
+    go_on, written = asyncio.Event(), []
+
+    async def slow(turn: Turn) -> Outcome:
+        await go_on.wait()
+        return Outcome((Draft("too late"), Draft("more")), write=lambda session, now: written.append(now))
+
+    frozen = FrontDesk(Scripted(slow))
+    frozen.reception.take(text("hello"))
+    await asyncio.sleep(0)
+    other = FrontDesk(process="two:2:2")
+    other.clock.forward(61)
+    assert other.recovery.look() == 1
+    await other.quiet()
+    go_on.set()
+    await frozen.quiet()
+    assert written == []
+    assert states() == ANSWERED
+    assert (other.wire.texts, frozen.wire.tries) == (["re hello"], [])
+
+
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_send_that_was_cut_off_is_asked_about_first(database: str, arrived: bool) -> None:
     claimed_by_a_dead_process()
@@ -185,7 +207,7 @@ def test_two_processes_that_find_the_same_share_it_out(database: str) -> None:
     assert {message.state for message in stored()} == {"answered", "sent"}
 
 
-async def test_a_long_past_costs_nothing_to_look_through(sqlite_database: str) -> None:
+async def test_what_is_settled_is_not_looked_at_again(sqlite_database: str) -> None:
     desk = FrontDesk()
     for number in range(50):
         desk.reception.take(text("hello", f"update:{number}", address=str(number + 1)))

@@ -27,7 +27,8 @@ from bot.channel import (
 )
 from bot.sandbox import TelegramPlatform
 from bot.sandbox.telegram_updates import Update, Webhook
-from bot.telegram import BUTTON, PROBES, UPDATES_WANTED, TelegramDoor, keyboard, send_error
+from bot.telegram import PROBES, UPDATES_WANTED, TelegramDoor, keyboard, send_error
+from bot.telegram_updates import BUTTON
 from nlu.phrasebook import Phrasebook
 from tests.bot.payloads.telegram_broken import BROKEN
 from tests.bot.stubs import Running, StandingClock, StubBrain, database_away, incoming_rows, open_house

@@ -14,7 +14,7 @@ import pytest
 
 from bot.channel import Outgoing
 from bot.doors import LARGEST_BODY
-from bot.telegram import read
+from bot.telegram_updates import read
 from data import db
 from data.members import Contact
 from tests.bot.payloads.telegram_broken import BROKEN

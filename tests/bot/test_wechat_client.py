@@ -197,7 +197,7 @@ class Gateway:
         self.paths.append(request.url.path.removeprefix("/cgi-bin/"))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
-            while not await request.is_disconnected():  # noqa: ASYNC110 - it tells nobody
+            while not await request.is_disconnected():
                 await asyncio.sleep(0.01)
             return Response(status_code=504)
         return answer

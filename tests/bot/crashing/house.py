@@ -13,7 +13,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +24,7 @@ import bot.recovery
 import bot.wechat
 import data.messages
 from bot import logs, training
+from bot.server import Server, configuration
 from bot.settings import Settings
 from bot.telegram import TelegramDoor
 from bot.wechat_client import Account
@@ -101,13 +101,7 @@ def serve(settings: Settings, port: int, pace: Pace, die_at: int, record: Path, 
         go.wait()
     bot.app.open_database(settings)
     app = Doors(bot.app.application(settings), step)
-    signal.signal(
-        signal.SIGTERM, lambda *_: None
-    )  # as `zhike serve` does: uvicorn raises it again at the end
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, access_log=False, log_config=None, ws="none",
-        timeout_graceful_shutdown=6,
-    )  # fmt: skip
+    Server(configuration(app, host="127.0.0.1", port=port), before_stopping=lambda: None).run()
 
 
 def _hurry(pace: float, reply_within: float, hold: float) -> None:
