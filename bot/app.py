@@ -56,8 +56,9 @@ class House:
         self.process = f"{socket.gethostname()[:32]}:{os.getpid()}:{int(time.time())}"
         self.phrasebook = Phrasebook.load()
         self.answering = Answering(self.phrasebook)
-        self.lanes = Lanes()
-        self.outbox = Outbox(process=self.process, clock=clock, lanes=self.lanes)
+        # Two sets: at the end the turns are closed first, and what they promised may still be sent.
+        self.lanes, self.sends = Lanes(), Lanes()
+        self.outbox = Outbox(process=self.process, clock=clock, lanes=self.sends)
         self.reception = Reception(
             answers=self.answering,
             phrasebook=self.phrasebook,
@@ -70,7 +71,7 @@ class House:
             else None,
         )
         self.recovery = Recovery(
-            reception=self.reception, outbox=self.outbox, lanes=self.lanes, process=self.process, clock=clock
+            reception=self.reception, outbox=self.outbox, process=self.process, clock=clock
         )
         self.sandbox = sandbox
         self.telegram = self._telegram()
@@ -229,6 +230,7 @@ class House:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         finished = await self.lanes.close(SHUTDOWN_WITHIN)
+        finished &= await self.sends.close(SHUTDOWN_WITHIN / 2)
         self.outbox.close()
         with contextlib.suppress(SQLAlchemyError), db.transaction() as session:
             messages.release(session, self.process, now=self.clock())

@@ -46,11 +46,12 @@ class Channel(Protocol):
     async def send(self, words: Outgoing) -> str:
         """Send, and return the platform's id of the message. Raises a `SendError`."""
 
-    async def arrived(self, words: Outgoing, *, after: str) -> bool:
-        """Whether this very message, whose sending was cut off, did arrive. Raises a `SendError`.
+    async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
+        """The platform's id of this very message, whose sending was cut off, if it did arrive. Raises a `SendError`.
 
-        `after` is the platform's id of the last message known in this conversation, "" if none. False when the
-        platform cannot tell: the message is then sent again, since twice is better than silence.
+        `after` is the platform's id of the last message known in this conversation, `newest` of the last on the
+        whole channel, "" if none. None when it did not arrive, or the platform cannot tell: the message is then
+        sent again, since twice is better than silence.
         """
 
 

@@ -51,6 +51,10 @@ class Outbox:
         """Let messages leave through this channel."""
         self._channels[channel.name] = channel
 
+    def busy(self, contact_id: int) -> bool:
+        """Whether something is being sent to this contact right now."""
+        return self._lanes.busy(f"send:{contact_id}")
+
     @property
     def channels(self) -> Mapping[str, Channel]:
         return self._channels
@@ -58,8 +62,8 @@ class Outbox:
     def wake(self, contact_id: int, address: str, claimed: Message | None = None) -> None:
         """Send what waits for a contact, beginning with `claimed` if the caller has claimed a message for us."""
         if self._lanes.closed:
-            return  # what is claimed goes back at close, what is promised waits for the next start
-        if claimed is None and self._lanes.busy(f"send:{contact_id}"):
+            return  # what is promised waits for the next start
+        if claimed is None and self.busy(contact_id):
             return  # whoever is sending looks for the next one when done
         self._lanes.add(f"send:{contact_id}", partial(self._send_waiting, contact_id, address, claimed))
 
@@ -100,20 +104,21 @@ class Outbox:
             return self._next(db, message.contact_id, address)
 
     async def _found_delivered(self, channel: Channel, message: Message, address: str) -> str | None:
-        """For a message whose last attempt was cut off: "" if it did arrive after all, None if it must be sent."""
+        """For a message whose last attempt was cut off: its id if it did arrive after all, None if it must be sent."""
         if message.outcome != Uncertain.outcome:
             return None
         assert message.contact_id is not None
         with reading() as db:
             after = messages.last_platform_id(db, message.contact_id)
+            newest = messages.newest_platform_id(db, message.channel)
         try:
-            arrived = await channel.arrived(outgoing(message, address), after=after)
+            found = await channel.arrived(outgoing(message, address), after=after, newest=newest)
         except SendError as error:
             if not error.retry:  # the guest is gone, say: whether it arrived no longer matters
                 raise
             raise Uncertain(str(error), after=error.after) from None
-        log.info("outbox.asked_whether_arrived", message=message.id, arrived=arrived)
-        return "" if arrived else None
+        log.info("outbox.asked_whether_arrived", message=message.id, arrived=found is not None)
+        return found
 
     def _failed(self, message: Message, error: SendError, address: str) -> Message | None:
         now = self._clock()

@@ -17,8 +17,9 @@ from data.messages import Message, State
 PUSH_DEADLINE = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=4.5)
 DELIVERIES = 3
-# When the last delivery may still come, and by when it must have come.
-LAST_DELIVERY = PUSH_DEADLINE * (DELIVERIES - 1) - timedelta(seconds=1)
+# After a crash WeChat's first repetition finds us only if we are back this soon; some senders repeat at once.
+BACK_WITHIN = timedelta(seconds=2)
+# By when a repetition must have come.
 WINDOW = PUSH_DEADLINE * DELIVERIES + timedelta(seconds=5)
 
 

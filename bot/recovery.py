@@ -7,9 +7,8 @@ from datetime import datetime
 import structlog
 
 from bot.channel import Uncertain
-from bot.lanes import Lanes
 from bot.outbox import Clock, Outbox
-from bot.passive import LAST_DELIVERY, WINDOW
+from bot.passive import BACK_WITHIN, WINDOW
 from bot.reception import Reception
 from bot.turns import Turn
 from data import messages
@@ -26,12 +25,9 @@ ATTEMPTS = 5
 class Recovery:
     """Looks through what is open in the database: once at start, then every few seconds."""
 
-    def __init__(
-        self, *, reception: Reception, outbox: Outbox, lanes: Lanes, process: str, clock: Clock
-    ) -> None:
+    def __init__(self, *, reception: Reception, outbox: Outbox, process: str, clock: Clock) -> None:
         self._reception = reception
         self._outbox = outbox
-        self._lanes = lanes
         self._process = process
         self._clock = clock
         self._listening_since = clock()
@@ -68,7 +64,7 @@ class Recovery:
         return alone or message.held_until is None or message.held_until <= now
 
     def _sending(self, message: Message) -> bool:
-        return self._lanes.busy(f"send:{message.contact_id}")
+        return message.contact_id is not None and self._outbox.busy(message.contact_id)
 
     def _take_up(self, message: Message, contact: Contact, now: datetime) -> bool:
         if message.state == State.promised.value:
@@ -106,7 +102,7 @@ class Recovery:
         For a passive reply WeChat's silence tells: had it not been heard, WeChat would have brought the message
         again; we were listening and it did not. If we were not listening in time, it is sent.
         """
-        heard = message.via == "passive" and self._listening_since <= message.created_at + LAST_DELIVERY
+        heard = message.via == "passive" and self._listening_since <= message.created_at + BACK_WITHIN
         now = self._clock()
         with transaction() as db:
             if heard:

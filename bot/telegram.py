@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 UPDATES_WANTED = ["message", "edited_message", "callback_query", "my_chat_member"]
 # Message ids of a bot grow by one over all its chats; a message in doubt lies close behind the last known one.
 PROBES = 12
+MOST_PROBES = 60  # a busy minute of a whole house; beyond it the message is sent again
 POLL_SECONDS = 30
 # Nothing was sent: there was no connection to send it over.
 NEVER_LEFT = ("httpx.ConnectError", "httpx.ProxyError", "httpx.UnsupportedProtocol")
@@ -147,14 +148,16 @@ class TelegramDoor:
             raise send_error(error) from None
         return str(sent.message_id)
 
-    async def arrived(self, words: Outgoing, *, after: str) -> bool:
+    async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
         """Ask for each message id that ours may have got: an edit that changes nothing is refused as just that.
 
         Such an edit shows nothing to the guest. Ids behind `after` in this chat are the guest's, or ours in doubt.
         """
-        if not after.isdigit():
-            return False
-        for candidate in range(int(after) + 1, int(after) + 1 + PROBES):
+        if not after.isdecimal():
+            return None
+        known = int(newest) if newest.isdecimal() else int(after)
+        last = min(max(known, int(after)) + PROBES, int(after) + MOST_PROBES)
+        for candidate in range(int(after) + 1, last + 1):
             try:
                 await self._bot.edit_message_text(
                     words.text,
@@ -164,10 +167,14 @@ class TelegramDoor:
                 )
             except BadRequest as error:
                 if "not modified" in error.message:
-                    return True
+                    return str(candidate)
             except TelegramError as error:
                 raise send_error(error) from None
-        return False
+            else:
+                # Another message of ours, or a platform that says yes to anything: no proof, and no more of this.
+                log.warning("telegram.edited_in_search", chat_known_after=after, found=candidate)
+                return None
+        return None
 
     # Life
 

@@ -41,8 +41,8 @@ class Terminal:
         self.spoke.set()
         return ""
 
-    async def arrived(self, words: Outgoing, *, after: str) -> bool:
-        return False
+    async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
+        return None
 
 
 async def converse(settings: Settings, *, number: str, channel: str, console: Console) -> None:

@@ -142,9 +142,9 @@ class WeChatSender:
         )
         return ""
 
-    async def arrived(self, words: Outgoing, *, after: str) -> bool:
+    async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
         """WeChat cannot be asked what it delivered."""
-        return False
+        return None
 
 
 def send_error(code: int | None) -> SendError:

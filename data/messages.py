@@ -10,12 +10,14 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     CursorResult,
     ForeignKey,
     Index,
     String,
     Table,
     bindparam,
+    case,
     func,
     select,
     text,
@@ -220,9 +222,18 @@ def next_due_at(db: Session, contact_id: int) -> datetime | None:
 
 def last_platform_id(db: Session, contact_id: int) -> str:
     """The platform's id of the latest message known in a conversation, in or out; "" if none is a number."""
+    return _highest(db, Message.contact_id == contact_id)
+
+
+def newest_platform_id(db: Session, channel: str) -> str:
+    """The platform's id of the latest message known on a channel, whoever's; "" if none is a number."""
+    return _highest(db, Message.channel == channel)
+
+
+def _highest(db: Session, where: ColumnElement[bool]) -> str:
     latest = db.scalars(
         select(Message.platform_id)
-        .where(Message.contact_id == contact_id, Message.platform_id != "")
+        .where(where, Message.platform_id != "")
         .order_by(Message.id.desc())
         .limit(20)
     )
@@ -267,7 +278,14 @@ def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime)
         db.execute(
             update(Message)
             .where(Message.id == message_id, Message.held_by == was, Message.state.in_(OPEN))
-            .values(held_by=by, held_until=now + HOLD, attempts=Message.attempts + 1)
+            .values(
+                held_by=by,
+                held_until=now + HOLD,
+                # How often a turn was begun; an outgoing message counts its sends itself.
+                attempts=case(
+                    (Message.state == State.received.value, Message.attempts + 1), else_=Message.attempts
+                ),
+            )
         )
     )
 

@@ -84,12 +84,12 @@ class Wire:
         self.sent.append(words)
         return str(next(self._ids))
 
-    async def arrived(self, words: Outgoing, *, after: str) -> bool:
+    async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
         self.asked.append((words.text, after))
         found = self.arrivals.popleft() if self.arrivals else False
         if isinstance(found, SendError):
             raise found
-        return found
+        return str(next(self._ids)) if found else None
 
     @property
     def texts(self) -> list[str]:
@@ -126,7 +126,6 @@ class FrontDesk:
         self.recovery = Recovery(
             reception=self.reception,
             outbox=self.outbox,
-            lanes=self.lanes,
             process=process,
             clock=self.clock,
         )

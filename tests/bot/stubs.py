@@ -173,7 +173,11 @@ class Running:
     async def idle(self) -> None:
         """Return once no turn, no send and no acknowledgement is under way."""
         door = self.house.telegram
-        while under_way := [*self.house.lanes._tasks, *(door._chores if door else ())]:
+        while under_way := [
+            *self.house.lanes._tasks,
+            *self.house.sends._tasks,
+            *(door._chores if door else ()),
+        ]:
             await asyncio.wait(under_way)
 
     async def until(self, found: Callable[[], object], within: float = 3.0) -> None:

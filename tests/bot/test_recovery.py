@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.channel import Unreachable
-from bot.passive import LAST_DELIVERY, WINDOW
+from bot.passive import BACK_WITHIN, WINDOW
 from bot.turns import Outcome, Turn
 from data import db, messages
 from data.messages import Draft
@@ -156,8 +156,8 @@ async def test_a_passive_reply_waits_for_wechat_to_come_again(database: str) -> 
 async def test_a_passive_reply_wechat_did_not_ask_for_again_was_heard(database: str) -> None:
     """We listened from before its last delivery could come, and it did not come."""
     claimed_by_a_dead_process(via="passive", channel="wechat")
-    desk = FrontDesk(None, Wire("wechat"), clock=Clock(Clock()() + LAST_DELIVERY), process="two:2:2")
-    desk.clock.forward((WINDOW - LAST_DELIVERY).total_seconds())
+    desk = FrontDesk(None, Wire("wechat"), clock=Clock(Clock()() + BACK_WITHIN), process="two:2:2")
+    desk.clock.forward((WINDOW - BACK_WITHIN).total_seconds())
     desk.recovery.look(alone=True)
     await desk.quiet()
     assert desk.wire.tries == []
@@ -166,7 +166,7 @@ async def test_a_passive_reply_wechat_did_not_ask_for_again_was_heard(database: 
 
 async def test_a_passive_reply_is_sent_if_we_were_not_there_to_be_asked(database: str) -> None:
     claimed_by_a_dead_process(via="passive", channel="wechat")
-    late = Clock(Clock()() + LAST_DELIVERY + timedelta(seconds=0.1))
+    late = Clock(Clock()() + BACK_WITHIN + timedelta(seconds=0.1))
     desk = FrontDesk(None, Wire("wechat"), clock=late, process="two:2:2")
     late.now = Clock()() + WINDOW
     desk.recovery.look(alone=True)

@@ -371,7 +371,7 @@ async def test_arrived(
     for _ in range(elsewhere):
         await deaf.say(OTHER, HELLO.text)
     shown = [(b.id, b.seq, b.text) for b in deaf.screens.bubbles(str(GUEST)) if b.who == "hotel"]
-    assert await door.arrived(HELLO, after=str(before)) is not lost
+    assert (await door.arrived(HELLO, after=str(before), newest="") is None) is lost
     assert shown == [(b.id, b.seq, b.text) for b in deaf.screens.bubbles(str(GUEST)) if b.who == "hotel"]
     assert all(not b.edited for b in deaf.screens.bubbles(str(OTHER)))
 
@@ -380,19 +380,38 @@ async def test_arrived_asks_no_further_than_it_must(
     door: TelegramDoor, deaf: TelegramPlatform, house: Running
 ) -> None:
     before = await deaf.say(GUEST, "points?")
-    await door.arrived(HELLO, after=str(before))
+    await door.arrived(HELLO, after=str(before), newest=str(before))
     assert len(house.witness.named("editMessageText")) == PROBES
 
 
+async def test_arrived_looks_as_far_as_the_house_has_come(door: TelegramDoor, deaf: TelegramPlatform) -> None:
+    """In a busy house others' messages lie between the guest's and ours."""
+    before = await deaf.say(GUEST, "points?")
+    for _ in range(PROBES + 5):
+        newest = await door.send(Outgoing(str(OTHER), "others"))
+    ours = await door.send(HELLO)
+    assert await door.arrived(HELLO, after=str(before), newest=newest) == ours
+
+
+async def test_arrived_stops_when_an_edit_goes_through(
+    door: TelegramDoor, deaf: TelegramPlatform, house: Running
+) -> None:
+    before = await deaf.say(GUEST, "points?")
+    await door.send(Outgoing(str(GUEST), "another of ours, its id unknown"))
+    await door.send(HELLO)
+    assert await door.arrived(HELLO, after=str(before), newest="") is None
+    assert len(house.witness.named("editMessageText")) == 1
+
+
 async def test_arrived_knows_nothing_without_a_last_message(door: TelegramDoor, house: Running) -> None:
-    assert await door.arrived(HELLO, after="") is False
+    assert await door.arrived(HELLO, after="", newest="9") is None
     assert house.witness.named("editMessageText") == []
 
 
 async def test_arrived_that_cannot_ask_says_so(door: TelegramDoor, platform: TelegramPlatform) -> None:
     platform.fail_next("editMessageText", 429, "Too Many Requests: retry after 5", {"retry_after": 5})
     with pytest.raises(TooFast):
-        await door.arrived(HELLO, after="1")
+        await door.arrived(HELLO, after="1", newest="1")
 
 
 async def test_send_cut_off_after_it_arrived_is_not_sent_again(

@@ -119,7 +119,7 @@ async def test_nobody_of_that_openid(account: Account) -> None:
 
 
 async def test_wechat_cannot_tell_what_arrived(account: Account) -> None:
-    assert await WeChatSender(account).arrived(HELLO, after="1") is False
+    assert await WeChatSender(account).arrived(HELLO, after="1", newest="1") is None
 
 
 # The token

@@ -120,7 +120,7 @@ def _hurry(pace: float, reply_within: float, hold: float) -> None:
         data.messages: {"HOLD": timedelta(seconds=hold)},
     }
     for module in (bot.passive, bot.recovery):
-        changes.setdefault(module, {}).update({"LAST_DELIVERY": last, "WINDOW": window})
+        changes.setdefault(module, {}).update({"BACK_WITHIN": last, "WINDOW": window})
     for module, values in changes.items():
         for name, value in values.items():
             assert hasattr(module, name)
