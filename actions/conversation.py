@@ -11,6 +11,8 @@ from data.members import Member
 class Greet(GuestAction):
     """Greet a member by name, anyone else without."""
 
+    reads = True
+
     def act(self, db: Session, guest: Guest) -> Words:
         member = db.get(Member, guest.member_id) if guest.member_id is not None else None
         return ("utter_greet_member", {"name": member.name}) if member else ("utter_greet", {})

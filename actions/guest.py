@@ -13,7 +13,7 @@ from rasa_sdk.events import SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 from sqlalchemy.orm import Session
 
-from data.db import transaction
+from data.db import reading, transaction
 from data.refusals import NotLinked, Refusal
 
 Words = tuple[str, Mapping[str, Any]]
@@ -51,6 +51,7 @@ class Guest:
 class GuestAction(Action, ABC):
     """One deed. A subclass writes `act`; its name is that of the class: `PointsBalance` is `action_points_balance`."""
 
+    reads: ClassVar[bool] = False  # says yes if `act` only looks: then nobody waits for it
     uses: ClassVar[tuple[str, ...]] = ()  # slots that arrive as arguments and are forgotten afterwards
 
     def name(self) -> str:
@@ -65,7 +66,7 @@ class GuestAction(Action, ABC):
     ) -> list[dict[str, Any]]:
         used = {slot: tracker.get_slot(slot) for slot in self.uses}
         try:
-            with transaction() as db:
+            with reading() if self.reads else transaction() as db:
                 utter, values = self.act(db, Guest.of(tracker), **used)
         except Refusal as no:
             utter, values = no.utter, no.values

@@ -78,11 +78,12 @@ class Outbox:
 
     def _next(self, db: Session, contact_id: int, address: str) -> Message | None:
         """Claim a contact's next message; if it is not due yet, set the alarm for it."""
+        due = messages.next_due_at(db, contact_id)
+        if due is None:
+            return None
         claimed = messages.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
         if claimed is None:
-            due = messages.next_due_at(db, contact_id)
-            if due is not None:
-                self._look_again(contact_id, address, due)
+            self._look_again(contact_id, address, due)
         return claimed
 
     async def _send(self, message: Message, address: str) -> Message | None:

@@ -184,9 +184,21 @@ def transaction() -> Iterator[Session]:
 
 @contextlib.contextmanager
 def reading() -> Iterator[Session]:
-    """A session that only reads: on SQLite it takes no write lock. What was read stays readable afterwards."""
-    with Session(engine().execution_options(reading=True)) as db:
+    """A session that only reads: it takes no write lock. What was read stays readable afterwards.
+
+    On PostgreSQL each statement stands alone, which spares a BEGIN and a ROLLBACK over the wire; a reader that
+    needs two statements to see the same moment opens a `transaction()`.
+    """
+    with Session(_reader(engine())) as db:
         yield db
+
+
+@functools.lru_cache(maxsize=4)
+def _reader(writer: Engine) -> Engine:
+    """The same connections, used for reading only."""
+    if writer.dialect.name == "sqlite":
+        return writer.execution_options(reading=True)
+    return writer.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def run_prepared(db: Session, statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:
