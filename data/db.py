@@ -62,6 +62,10 @@ class BadDatabaseUrl(ValueError):
     """ZHIKE_DATABASE_URL names a database this house cannot use."""
 
 
+class ReadingOnly(RuntimeError):
+    """A write in a session that only reads."""
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware moment, stored in UTC; a naive one is refused before it reaches the database."""
 
@@ -196,9 +200,19 @@ def reading() -> Iterator[Session]:
 @functools.lru_cache(maxsize=4)
 def _reader(writer: Engine) -> Engine:
     """The same connections, used for reading only."""
-    if writer.dialect.name == "sqlite":
-        return writer.execution_options(reading=True)
-    return writer.execution_options(isolation_level="AUTOCOMMIT")
+    sqlite_option, postgres_option = {"reading": True}, {"isolation_level": "AUTOCOMMIT"}
+    reader = writer.execution_options(
+        **(sqlite_option if writer.dialect.name == "sqlite" else postgres_option)
+    )
+    event.listen(reader, "before_cursor_execute", _refuse_to_write)
+    return reader
+
+
+def _refuse_to_write(_connection: Connection, _cursor: Any, statement: str, *_given: Any) -> None:
+    if not statement.lstrip().upper().startswith(("SELECT", "WITH", "EXPLAIN", "BEGIN")):
+        raise ReadingOnly(
+            "A session opened with reading() was asked to write; open a transaction() for that."
+        )
 
 
 def run_prepared(db: Session, statement: Executable, values: dict[str, Any]) -> CursorResult[Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from data import db
@@ -88,10 +88,13 @@ def test_reading_goes_on_beside_a_writer_and_sees_what_was_before(database: str)
     assert count_turns() == 2
 
 
-def test_reading_keeps_nothing(database: str) -> None:
+def test_reading_refuses_to_write(database: str) -> None:
     with db.reading() as session:
         session.add(DialogueTurn(conversation="c", before={}, events=[], at=NOW))
-        session.flush()
+        with pytest.raises(db.ReadingOnly):
+            session.flush()
+    with db.reading() as session, pytest.raises(db.ReadingOnly):
+        session.execute(text("DELETE FROM dialogue_turns"))
     assert count_turns() == 0
 
 
