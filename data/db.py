@@ -209,7 +209,7 @@ def _reader(writer: Engine) -> Engine:
 
 
 def _refuse_to_write(_connection: Connection, _cursor: Any, statement: str, *_given: Any) -> None:
-    if not statement.lstrip().upper().startswith(("SELECT", "WITH", "EXPLAIN", "BEGIN")):
+    if not statement.lstrip().upper().startswith(("SELECT", "WITH", "EXPLAIN", "PRAGMA", "BEGIN")):
         raise ReadingOnly(
             "A session opened with reading() was asked to write; open a transaction() for that."
         )
