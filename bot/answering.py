@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bot.turns import NotReady, Outcome, Turn
-from data.messages import Draft
+from data.promises import Draft
 from nlu.phrasebook import Phrasebook
 
 if (

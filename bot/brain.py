@@ -15,7 +15,7 @@ from rasa_sdk.executor import ActionExecutor
 
 from bot.processor import Spoken, TurnProcessor
 from bot.tracker_store import DialogueStore, NewEvents, new_events
-from data.messages import Draft
+from data.promises import Draft
 from nlu.generator import PhrasebookGenerator
 from nlu.phrasebook import Phrasebook
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from bot import metrics
 from bot.channel import Channel, Outgoing, SendError, Uncertain, Unreachable
 from bot.lanes import Lanes
-from data import messages
+from data import promises
 from data.db import reading, transaction
 from data.messages import Message, State
 
@@ -78,10 +78,10 @@ class Outbox:
 
     def _next(self, db: Session, contact_id: int, address: str) -> Message | None:
         """Claim a contact's next message; if it is not due yet, set the alarm for it."""
-        due = messages.next_due_at(db, contact_id)
+        due = promises.next_due_at(db, contact_id)
         if due is None:
             return None
-        claimed = messages.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
+        claimed = promises.claim_next(db, contact_id, by=self._process, via="api", now=self._clock())
         if claimed is None:
             self._look_again(contact_id, address, due)
         return claimed
@@ -100,7 +100,7 @@ class Outbox:
             return self._failed(message, error, address)
         metrics.SENDS.labels(message.channel, "sent").inc()
         with transaction() as db:
-            messages.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=self._clock())
+            promises.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=self._clock())
             assert message.contact_id is not None
             return self._next(db, message.contact_id, address)
 
@@ -110,8 +110,8 @@ class Outbox:
             return None
         assert message.contact_id is not None
         with reading() as db:
-            after = messages.last_platform_id(db, message.contact_id)
-            newest = messages.newest_platform_id(db, message.channel)
+            after = promises.last_platform_id(db, message.contact_id)
+            newest = promises.newest_platform_id(db, message.channel)
         try:
             found = await channel.arrived(outgoing(message, address), after=after, newest=newest)
         except SendError as error:
@@ -128,9 +128,9 @@ class Outbox:
         with transaction() as db:
             if again:
                 wait = timedelta(seconds=error.after) if error.after else wait_before(message.attempts)
-                messages.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
+                promises.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
             else:
-                messages.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now)
+                promises.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now)
             following = self._next(db, message.contact_id, address)
         log.warning(
             "outbox.send_failed",

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from bot import metrics
 from bot.outbox import Clock
-from data import messages
+from data import messages, promises
 from data.db import transaction
 from data.messages import Message, State
 
@@ -60,13 +60,13 @@ class PassiveReplies:
         """What to say to a repeated delivery: the same reply, if WeChat cannot have heard it; else None."""
         now = self._clock()
         with transaction() as db:
-            replies = messages.replies_to(db, message_id)
+            replies = promises.replies_to(db, message_id)
             if not replies:
                 return None
             first = replies[0]
             if first.state == State.promised.value:
                 assert first.contact_id is not None
-                return messages.claim_next(
+                return promises.claim_next(
                     db, first.contact_id, by=self._process, via="passive", now=now, hurry=True
                 )
             if first.via != "passive":
@@ -81,7 +81,7 @@ class PassiveReplies:
     def handed_over(self, reply: Message, address: str) -> None:
         """The door has written the reply to WeChat's connection; what else waits for the guest may follow."""
         with transaction() as db:
-            messages.settle_outgoing(db, reply.id, State.sent, outcome="", now=self._clock())
+            promises.settle_outgoing(db, reply.id, State.sent, outcome="", now=self._clock())
         metrics.PASSIVE.inc()
         assert reply.contact_id is not None
         self._wake(reply.contact_id, address)
@@ -89,6 +89,6 @@ class PassiveReplies:
     def unheard(self, reply: Message, address: str) -> None:
         """WeChat had hung up before we could write: the reply leaves by the outbox."""
         with transaction() as db:
-            messages.put_off(db, reply.id, due_at=self._clock(), outcome="hung_up")
+            promises.put_off(db, reply.id, due_at=self._clock(), outcome="hung_up")
         assert reply.contact_id is not None
         self._wake(reply.contact_id, address)

@@ -22,7 +22,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from rasa_sdk import Tracker as ActionTracker
 from rasa_sdk.executor import ActionExecutor, CollectingDispatcher
 
-from data.messages import Draft
+from data.promises import Draft
 
 
 class OneByOne(DaskGraphRunner):

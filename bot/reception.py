@@ -18,10 +18,11 @@ from bot.lanes import Lanes
 from bot.outbox import Clock, Outbox, database_down
 from bot.passive import PassiveReplies
 from bot.turns import Answers, NotReady, Outcome, Turn
-from data import messages
+from data import messages, promises
 from data.db import transaction
 from data.members import Contact, Member, contact_at
-from data.messages import Draft, Message, State
+from data.messages import Message, State
+from data.promises import Draft
 from nlu import language
 from nlu.phrasebook import Phrasebook
 
@@ -212,10 +213,10 @@ class Reception:
                 self._promise_staff(db, outcome.for_staff, key=f"staff:{turn.key}")
             via = "passive" if self.passive.awaited(turn.message_id) else "api"
             # The guest is there and the channel works: what waited out a failure may go at once.
-            return messages.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+            return promises.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
 
     def _promise(self, db: Session, turn: Turn, draft: Draft, *, key: str) -> None:
-        messages.promise(
+        promises.promise(
             db,
             draft,
             contact_id=turn.contact_id,
@@ -233,7 +234,7 @@ class Reception:
             messages.still_owed(db, turn.message_id)
             self._promise(db, turn, Draft(said.text), key=f"not_ready:{turn.message_id}")
             via = "passive" if self.passive.awaited(turn.message_id) else "api"
-            claimed = messages.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+            claimed = promises.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
         self._hand_on(turn, claimed)
 
     def _hand_on(self, turn: Turn, claimed: Message | None) -> None:
@@ -248,7 +249,7 @@ class Reception:
             return
         now = self._clock()
         contact = contact_at(db, self._staff.channel, self._staff.address, now=now)
-        messages.promise(db, draft, contact_id=contact.id, channel=self._staff.channel, key=key, now=now)
+        promises.promise(db, draft, contact_id=contact.id, channel=self._staff.channel, key=key, now=now)
         # After this transaction: the message exists only then.
         asyncio.get_running_loop().call_soon(self._outbox.wake, contact.id, self._staff.address)
 

@@ -11,7 +11,7 @@ from bot.outbox import Clock, Outbox
 from bot.passive import BACK_WITHIN, WINDOW
 from bot.reception import Reception
 from bot.turns import Turn
-from data import messages
+from data import messages, promises
 from data.db import reading, transaction
 from data.members import Contact
 from data.messages import Message, State
@@ -106,7 +106,7 @@ class Recovery:
         now = self._clock()
         with transaction() as db:
             if heard:
-                messages.settle_outgoing(db, message.id, State.sent, outcome="not_asked_again", now=now)
+                promises.settle_outgoing(db, message.id, State.sent, outcome="not_asked_again", now=now)
             else:
-                messages.put_off(db, message.id, due_at=now, outcome=Uncertain.outcome)
+                promises.put_off(db, message.id, due_at=now, outcome=Uncertain.outcome)
         self._outbox.wake(contact.id, contact.address)

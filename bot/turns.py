@@ -11,7 +11,8 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from data.members import Contact
-from data.messages import Draft, State
+from data.messages import State
+from data.promises import Draft
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
-"""Every message in and out, each in one state; the inbox and the outbox are two readings of this table."""
+"""Every message in and out, each in one state. What goes out is written by `data.promises`."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from sqlalchemy import (
     JSON,
-    ColumnElement,
     CursorResult,
     ForeignKey,
     Index,
@@ -96,18 +94,6 @@ class Message(Base):
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-@dataclass(frozen=True)
-class Draft:
-    """Words to promise: text in the guest's language, and the choices offered with it."""
-
-    text: str
-    choices: tuple[tuple[str, str], ...] = ()  # (title the guest sees, payload that comes back)
-    payload: dict[str, Any] = field(default_factory=dict)
-
-    def as_payload(self) -> dict[str, Any]:
-        return {**self.payload, "choices": [list(choice) for choice in self.choices]}
-
-
 def receive(
     db: Session,
     *,
@@ -151,119 +137,10 @@ def by_key(db: Session, key: str) -> Message | None:
     return db.scalar(select(Message).where(Message.key == key))
 
 
-def replies_to(db: Session, message_id: int) -> Sequence[Message]:
-    """What was promised in answer to an incoming message, in order."""
-    return db.scalars(select(Message).where(Message.answers_id == message_id).order_by(Message.id)).all()
-
-
-def promise(
-    db: Session,
-    draft: Draft,
-    *,
-    contact_id: int,
-    channel: str,
-    key: str,
-    now: datetime,
-    answers_id: int | None = None,
-) -> int | None:
-    """Promise words to a contact under a key. None if that promise was made before."""
-    return insert_once(
-        db,
-        Message,
-        direction=Direction.outgoing.value,
-        channel=channel,
-        contact_id=contact_id,
-        key=key,
-        kind="text",
-        text=draft.text,
-        payload=draft.as_payload(),
-        state=State.promised.value,
-        answers_id=answers_id,
-        via="",
-        platform_id="",
-        outcome="",
-        attempts=0,
-        due_at=now,
-        held_by="",
-        created_at=now,
-    )
-
-
 def settle_incoming(db: Session, message_id: int, state: State, *, outcome: str = "", now: datetime) -> bool:
     """Close a turn. False if it was closed before, by us or by another process: then change nothing else."""
     values = {"message": message_id, "ended": state.value, "why": outcome, "at": now}
-    return _changed(run_prepared(db, _SETTLE_INCOMING, values))
-
-
-def claim_next(
-    db: Session, contact_id: int, *, by: str, via: str, now: datetime, hurry: bool = False
-) -> Message | None:
-    """Claim the oldest open message to a contact, if it is due (or `hurry`) and nobody holds it.
-
-    Only the oldest is ever considered: what is promised first arrives first. The message comes detached: it is
-    a copy of its row at that moment.
-    """
-    values = {
-        "contact": contact_id,
-        "due": FAR if hurry else now,
-        "way": via,
-        "holder": by,
-        "until": now + HOLD,
-    }
-    row = run_prepared(db, _CLAIM, values).one_or_none()
-    return None if row is None else Message(**row._mapping)
-
-
-def next_due_at(db: Session, contact_id: int) -> datetime | None:
-    """When the oldest open message to a contact may next be tried; None if nothing waits."""
-    found: datetime | None = run_prepared(db, _HEAD_DUE_AT, {"contact": contact_id}).scalar()
-    return found
-
-
-def last_platform_id(db: Session, contact_id: int) -> str:
-    """The platform's id of the latest message known in a conversation, in or out; "" if none is a number."""
-    return _highest(db, Message.contact_id == contact_id)
-
-
-def newest_platform_id(db: Session, channel: str) -> str:
-    """The platform's id of the latest message known on a channel, whoever's; "" if none is a number."""
-    return _highest(db, Message.channel == channel)
-
-
-def _highest(db: Session, where: ColumnElement[bool]) -> str:
-    latest = db.scalars(
-        select(Message.platform_id)
-        .where(where, Message.platform_id != "")
-        .order_by(Message.id.desc())
-        .limit(20)
-    )
-    return str(max((int(each) for each in latest if each.isdecimal()), default=""))
-
-
-def settle_outgoing(
-    db: Session, message_id: int, state: State, *, platform_id: str = "", outcome: str = "", now: datetime
-) -> bool:
-    """Record how a claimed send ended: sent or failed. False if somebody else settled it."""
-    values = {"message": message_id, "ended": state.value, "platform": platform_id, "why": outcome, "at": now}
-    return _changed(run_prepared(db, _SETTLE_OUTGOING, values))
-
-
-def put_off(db: Session, message_id: int, *, due_at: datetime, outcome: str) -> bool:
-    """Give a claimed send back, to be tried again at `due_at`."""
-    return _changed(
-        db.execute(
-            update(Message)
-            .where(Message.id == message_id, Message.state == State.sending.value)
-            .values(
-                state=State.promised.value,
-                via="",
-                due_at=due_at,
-                outcome=outcome,
-                held_by="",
-                held_until=None,
-            )
-        )
-    )
+    return changed(run_prepared(db, _SETTLE_INCOMING, values))
 
 
 def open_messages(db: Session) -> Sequence[Message]:
@@ -274,7 +151,7 @@ def open_messages(db: Session) -> Sequence[Message]:
 
 def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime) -> bool:
     """Take a message from a holder that died. False if another process was quicker."""
-    return _changed(
+    return changed(
         db.execute(
             update(Message)
             .where(Message.id == message_id, Message.held_by == was, Message.state.in_(OPEN))
@@ -306,48 +183,21 @@ def count_open(db: Session) -> dict[str, int]:
     return {state: count for state, count in rows}
 
 
-def _changed(result: Any) -> bool:
+def changed(result: Any) -> bool:
+    """Whether a statement changed its one row."""
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
 
 
-# The statements of every turn. Written once, SQLAlchemy knows them again without taking them apart.
 _T: Table = Message.__table__  # type: ignore[assignment]
-_HEAD = (
-    select(_T.c.id, _T.c.due_at)
-    .where(_T.c.contact_id == bindparam("contact"), _T.c.direction == Direction.outgoing.value, IS_OPEN)
-    .order_by(_T.c.id)
-    .limit(1)
-)
-_HEAD_DUE_AT = _HEAD.with_only_columns(_T.c.due_at)
-_CLAIM = (
-    update(_T)
-    .where(
-        _T.c.id == _HEAD.with_only_columns(_T.c.id).scalar_subquery(),
-        _T.c.state == State.promised.value,
-        _T.c.due_at <= bindparam("due"),
-    )
-    .values(
-        state=State.sending.value,
-        via=bindparam("way"),
-        held_by=bindparam("holder"),
-        held_until=bindparam("until"),
-        attempts=_T.c.attempts + 1,
-    )
-    .returning(*_T.c)
-)
-_ENDED: dict[str, Any] = {
+# What settling either way writes. Statements of every turn are written once: SQLAlchemy then knows them again.
+ENDED: dict[str, Any] = {
     "state": bindparam("ended"),
     "outcome": bindparam("why"),
     "settled_at": bindparam("at"),
+    "held_by": "",
+    "held_until": None,
 }
 _SETTLE_INCOMING = (
-    update(_T)
-    .where(_T.c.id == bindparam("message"), _T.c.state == State.received.value)
-    .values(**_ENDED, held_by="", held_until=None)
-)
-_SETTLE_OUTGOING = (
-    update(_T)
-    .where(_T.c.id == bindparam("message"), _T.c.state == State.sending.value)
-    .values(**_ENDED, platform_id=bindparam("platform"), held_by="", held_until=None)
+    update(_T).where(_T.c.id == bindparam("message"), _T.c.state == State.received.value).values(**ENDED)
 )

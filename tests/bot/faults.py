@@ -21,7 +21,8 @@ from bot.recovery import Recovery
 from bot.turns import Answers, Outcome, Turn
 from data import db
 from data.members import contact_at
-from data.messages import Draft, Message, promise
+from data.messages import Message
+from data.promises import Draft, promise
 from nlu.phrasebook import Phrasebook
 from tests.conftest import NOW
 

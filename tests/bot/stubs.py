@@ -23,7 +23,7 @@ from bot.sandbox import Sandbox, Secrets
 from bot.settings import Settings
 from bot.turns import Outcome, Turn
 from data import db, messages
-from data.messages import Draft
+from data.promises import Draft
 from tests.conftest import NOW
 
 TELEGRAM = "/sandbox/telegram/bot"

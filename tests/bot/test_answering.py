@@ -11,7 +11,7 @@ import pytest
 from bot.answering import Answering
 from bot.channel import Kind
 from bot.turns import NotReady, Turn
-from data.messages import Draft
+from data.promises import Draft
 from nlu.phrasebook import Phrasebook
 from tests.bot.faults import (
     GUEST,

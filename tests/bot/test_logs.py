@@ -16,7 +16,7 @@ import structlog
 
 from bot import logs
 from bot.channel import Outgoing
-from data.messages import Draft
+from data.promises import Draft
 from tests.bot.payloads.wechat_wire import Wire, message
 from tests.bot.stubs import Running, StandingClock, StubBrain, database_away, open_house
 from tests.bot.test_telegram_door import deliver, tap_update, text_update

@@ -10,9 +10,10 @@ import pytest
 
 from bot.passive import LOST_AFTER, PassiveReplies
 from bot.turns import Outcome, Turn
-from data import messages
+from data import promises
 from data.db import transaction
-from data.messages import Draft, Message
+from data.messages import Message
+from data.promises import Draft
 from tests.bot.faults import FrontDesk, Scripted, Wire, stored, text
 
 OPENID = "oGuest_1"
@@ -212,7 +213,7 @@ async def test_a_promise_of_an_earlier_turn_goes_first(sqlite_database: str) -> 
     first = await desk.reception.passive.wait(message_id, seconds=5)
     assert first is not None
     with transaction() as db:
-        messages.put_off(db, first.id, due_at=desk.clock().replace(year=2027), outcome="unreachable")
+        promises.put_off(db, first.id, due_at=desk.clock().replace(year=2027), outcome="unreachable")
     said = await desk.reception.passive.wait(take(desk, "more", "msg:2"), seconds=5)
     assert said is not None
     assert said.text == "re hello", "the oldest words first, and at once: the guest is there"

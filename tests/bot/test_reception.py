@@ -20,7 +20,7 @@ from bot.channel import Kind
 from bot.turns import Outcome, Turn
 from data import db, messages
 from data.members import contact_at
-from data.messages import Draft
+from data.promises import Draft
 from tests.bot.faults import (
     GUEST,
     Clock,

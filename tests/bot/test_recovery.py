@@ -11,8 +11,8 @@ import pytest
 from bot.channel import Unreachable
 from bot.passive import BACK_WITHIN, WINDOW
 from bot.turns import Outcome, Turn
-from data import db, messages
-from data.messages import Draft
+from data import db, messages, promises
+from data.promises import Draft
 from tests.bot.faults import Clock, FrontDesk, Scripted, Wire, owed, states, stored, text
 
 ANSWERED = [("in", "answered"), ("out", "sent")]
@@ -29,7 +29,7 @@ def taken_by_a_dead_process() -> None:
 def claimed_by_a_dead_process(via: str = "api", channel: str = "telegram") -> None:
     contact = owed("words", "k:1", channel=channel)
     with db.transaction() as session:
-        claimed = messages.claim_next(session, contact, by="dead:1:1", via=via, now=Clock()())
+        claimed = promises.claim_next(session, contact, by="dead:1:1", via=via, now=Clock()())
     assert claimed is not None
 
 

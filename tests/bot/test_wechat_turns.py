@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from bot import passive, wechat
-from data.messages import Draft
+from data.promises import Draft
 from tests.bot.payloads.wechat_wire import Wire, fields, message
 from tests.bot.stubs import Running, database_away, incoming_rows, outgoing_rows
 from tests.bot.test_wechat_door import push, seconds, text, wire

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
-from data import db, messages, points, schema, sealed
+from data import db, messages, points, promises, schema, sealed
 from data.members import contact_at
 from tests.conftest import KEYS, NOW
 
@@ -121,7 +121,7 @@ def claim(who: str, contact_ids: list[int]) -> list[int]:
     for contact_id in contact_ids:
         together()
         with db.transaction() as session:
-            message = messages.claim_next(session, contact_id, by=who, via="api", now=NOW)
+            message = promises.claim_next(session, contact_id, by=who, via="api", now=NOW)
             if message is not None:
                 won.append(message.id)
     return won

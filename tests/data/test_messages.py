@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from data import db, messages
-from data.messages import HOLD, Draft, Message, State
+from data import db, messages, promises
+from data.messages import HOLD, Message, State
+from data.promises import Draft
 from tests.conftest import NOW
 from tests.data import rivals as deeds
 from tests.data.conftest import new_contact
@@ -33,14 +34,14 @@ def receive(key: str = "42", **other: Any) -> int | None:
 def promise(contact_id: int, key: str, **other: Any) -> int | None:
     given: dict[str, Any] = {"channel": "telegram", "now": NOW}
     with db.transaction() as session:
-        return messages.promise(
+        return promises.promise(
             session, Draft(f"words of {key}"), contact_id=contact_id, key=key, **(given | other)
         )
 
 
 def claim(contact_id: int, *, by: str = "p1", now: Any = NOW) -> Message | None:
     with db.transaction() as session:
-        return messages.claim_next(session, contact_id, by=by, via="api", now=now)
+        return promises.claim_next(session, contact_id, by=by, via="api", now=now)
 
 
 def claimed(contact_id: int, **other: Any) -> int | None:
@@ -51,7 +52,7 @@ def claimed(contact_id: int, **other: Any) -> int | None:
 def settle(message_id: int | None, state: State, **other: Any) -> bool:
     assert message_id is not None
     with db.transaction() as session:
-        return messages.settle_outgoing(session, message_id, state, **({"now": NOW} | other))
+        return promises.settle_outgoing(session, message_id, state, **({"now": NOW} | other))
 
 
 def stored(message_id: int | None) -> Message:
@@ -105,7 +106,7 @@ def test_two_processes_receive_the_same_deliveries(rivals: Rivals, database: str
 
 
 def test_promise_is_made_once_and_remembers_its_choices(database: str, contact_id: int) -> None:
-    draft = Draft("积分？", choices=(("好", "/affirm"), ("不", "/deny")), payload={"picture": "spa"})
+    draft = Draft("积分？", choices=(("好", "/affirm"), ("不", "/deny")))
     with db.transaction() as session:
         question = messages.receive(
             session,
@@ -118,16 +119,16 @@ def test_promise_is_made_once_and_remembers_its_choices(database: str, contact_i
             by="p",
             now=NOW,
         )
-        first = messages.promise(
+        first = promises.promise(
             session, draft, contact_id=contact_id, channel="telegram", key="r1", now=NOW, answers_id=question
         )
     assert promise(contact_id, "r1") is None
     second = promise(contact_id, "r2", answers_id=question)
     with db.reading() as session:
-        replies = messages.replies_to(session, question or 0)
+        replies = promises.replies_to(session, question or 0)
         assert [reply.id for reply in replies] == [first, second]
         assert replies[0].text == "积分？"
-        assert replies[0].payload == {"picture": "spa", "choices": [["好", "/affirm"], ["不", "/deny"]]}
+        assert replies[0].payload == {"choices": [["好", "/affirm"], ["不", "/deny"]]}
 
 
 def test_only_the_head_is_claimed_in_the_order_of_promises(database: str, contact_id: int) -> None:
@@ -158,7 +159,7 @@ def test_nothing_leaves_before_it_is_due(database: str, contact_id: int) -> None
     first, second = promise(contact_id, "a", now=LATER), promise(contact_id, "b")
     assert claimed(contact_id, now=LATER - timedelta(microseconds=1)) is None, "nor does the second overtake"
     with db.reading() as session:
-        assert messages.next_due_at(session, contact_id) == LATER
+        assert promises.next_due_at(session, contact_id) == LATER
     assert claimed(contact_id, now=LATER) == first
     assert settle(first, State.sent)
     assert claimed(contact_id, now=LATER) == second
@@ -168,9 +169,9 @@ def test_a_send_put_off_keeps_its_place(database: str, contact_id: int) -> None:
     first, second = promise(contact_id, "a"), promise(contact_id, "b")
     assert claimed(contact_id) == first
     with db.transaction() as session:
-        assert messages.put_off(session, first or 0, due_at=LATER, outcome="too_fast")
-        assert not messages.put_off(session, first or 0, due_at=LATER, outcome="too_fast"), "no longer held"
-        assert not messages.put_off(session, second or 0, due_at=LATER, outcome="too_fast"), "never held"
+        assert promises.put_off(session, first or 0, due_at=LATER, outcome="too_fast")
+        assert not promises.put_off(session, first or 0, due_at=LATER, outcome="too_fast"), "no longer held"
+        assert not promises.put_off(session, second or 0, due_at=LATER, outcome="too_fast"), "never held"
     waiting = stored(first)
     assert (waiting.state, waiting.held_by, waiting.held_until) == ("promised", "", None)
     assert (waiting.due_at, waiting.outcome, waiting.attempts) == (LATER, "too_fast", 1)
@@ -183,7 +184,7 @@ def test_a_send_put_off_keeps_its_place(database: str, contact_id: int) -> None:
 def test_hurry_overrides_the_hour_but_neither_order_nor_holder(database: str, contact_id: int) -> None:
     def hurried() -> int | None:
         with db.transaction() as session:
-            message = messages.claim_next(session, contact_id, by="p1", via="passive", now=NOW, hurry=True)
+            message = promises.claim_next(session, contact_id, by="p1", via="passive", now=NOW, hurry=True)
             return message.id if message else None
 
     first, second = promise(contact_id, "a", now=LATER), promise(contact_id, "b", now=LATER)
@@ -198,7 +199,7 @@ def test_last_platform_id_is_the_highest_number_of_the_conversation(database: st
 
     def last() -> str:
         with db.reading() as session:
-            return messages.last_platform_id(session, contact_id)
+            return promises.last_platform_id(session, contact_id)
 
     assert last() == ""
     for contact, key, platform_id in (
@@ -227,7 +228,7 @@ def test_a_send_is_settled_once(database: str, contact_id: int) -> None:
     assert (kept.state, kept.platform_id, kept.outcome, kept.settled_at) == ("sent", "555", "", LATER)
     assert (kept.held_by, kept.held_until) == ("", None)
     with db.reading() as session:
-        assert messages.next_due_at(session, contact_id) is None
+        assert promises.next_due_at(session, contact_id) is None
 
 
 def test_a_turn_is_settled_once(database: str) -> None:
@@ -283,7 +284,7 @@ def test_looking_for_work_does_not_read_the_whole_past(sqlite_database: str) -> 
     event.listen(db.engine(), "before_cursor_execute", lambda *seen: asked.append((seen[2], seen[3])))
     claim(contact_id)
     with db.reading() as session:
-        messages.next_due_at(session, contact_id)
+        promises.next_due_at(session, contact_id)
         messages.open_messages(session)
         messages.count_open(session)
     looked = [(query, given) for query, given in asked if "FROM messages" in query]

@@ -97,7 +97,8 @@ export class People {
     const name = part("span", "guest-name", person.name);
     name.lang = person.locale.replace("_", "-");
     const tier = part("span", `tier tier-${person.tier}`, this.words[person.tier] ?? person.tier);
-    const points = `${person.points.toLocaleString(document.documentElement.lang)} ${this.words.points}`;
+    const unit = person.points === 1 ? this.words.point : this.words.points;
+    const points = `${person.points.toLocaleString(document.documentElement.lang)} ${unit}`;
     const facts = part("span", "guest-facts", points);
     facts.append(part("span", "guest-language", ` · ${LANGUAGES[person.locale] ?? person.locale}`));
     const line = part("span", "guest-line");

@@ -12,7 +12,7 @@ from bot.app import utc_now
 from data import points
 from data.db import insert_once, transaction
 from data.dialogues import DialogueTurn
-from data.messages import Draft
+from data.promises import Draft
 
 MEMBER = 1  # whose ledger the deeds are written in
 LATE = "slow"  # a turn that takes longer than WeChat waits

@@ -23,6 +23,7 @@ import bot.passive
 import bot.recovery
 import bot.wechat
 import data.messages
+import data.promises
 from bot import logs, training
 from bot.server import Server, configuration
 from bot.settings import Settings
@@ -118,6 +119,7 @@ def _hurry(pace: float, reply_within: float, hold: float) -> None:
         bot.outbox: {"FIRST_WAIT": timedelta(seconds=0.1)},
         bot.app: {"RECOVERY_EVERY": 0.2, "SHUTDOWN_WITHIN": 1.0},
         data.messages: {"HOLD": timedelta(seconds=hold)},
+        data.promises: {"HOLD": timedelta(seconds=hold)},
     }
     for module in (bot.passive, bot.recovery):
         changes.setdefault(module, {}).update({"BACK_WITHIN": last, "WINDOW": window})
