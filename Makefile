@@ -23,11 +23,12 @@ run: model ## the sandbox with two phones on http://127.0.0.1:8000/
 test: model ## every test
 	$(RUN)pytest $(ARGS)
 
-lint: $(READY) ## ruff, mypy, import-linter
+lint: $(READY) ## ruff, mypy, import-linter, translations complete
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
 	$(RUN)mypy
 	$(RUN)lint-imports --no-logo
+	$(RUN)python -m nlu.catalogs --check
 
 bench: model ## the speed table of README
 	$(RUN)python -m tests.bench $(ARGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -17,10 +19,34 @@ _HEADER = """\
 
 
 def main() -> None:
-    """Update every catalog: translations are kept, new phrases come in empty, lost ones are marked obsolete."""
+    """Update every catalog: translations are kept, new phrases come in empty, lost ones are marked obsolete.
+
+    With `--check` nothing is written; a phrase without a translation ends with code 1 and is named.
+    """
+    parser = argparse.ArgumentParser(prog="python -m nlu.catalogs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say what is missing")
+    check = parser.parse_args().check
+    lacking = []
     for locale in LOCALES:
-        if locale != SOURCE:
+        if locale == SOURCE:
+            continue
+        if check:
+            lacking += [f"{locale}: {phrase}" for phrase in untranslated(FOLDER, locale)]
+        else:
             update(FOLDER, locale)
+    if lacking:
+        sys.exit("Without a translation; run `make phrases` and fill them in:\n" + "\n".join(lacking))
+
+
+def untranslated(folder: Path, locale: str) -> list[str]:
+    """The English phrases that a catalog does not say, or only guesses."""
+    known = read_catalog(folder / "locale" / locale / "LC_MESSAGES" / f"{CATALOG}.po", locale)
+    missing = []
+    for phrase in extract(folder):
+        entry = known.get(phrase.id) if phrase.id else None
+        if phrase.id and (entry is None or entry.fuzzy or not entry.string or not all(entry.string)):
+            missing.append(phrase.id if isinstance(phrase.id, str) else phrase.id[0])
+    return missing
 
 
 def update(folder: Path, locale: str) -> None:
