@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+from data.promises import TOLD_TO_WAIT
+
 Kind = Literal["text", "tap", "hello", "goodbye", "wordless", "edit", "overheard", "unreadable"]
 
 
@@ -83,7 +85,7 @@ class Uncertain(Unreachable):
 class TooFast(SendError):
     """The platform asks us to slow down."""
 
-    outcome = "too_fast"
+    outcome = TOLD_TO_WAIT
     retry = True
 
 

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bot import metrics
-from bot.channel import Channel, Outgoing, SendError, Uncertain, Unreachable
+from bot.channel import Channel, Outgoing, Rejected, SendError, Uncertain, Unreachable
 from bot.lanes import Lanes
 from data import promises
 from data.db import reading, transaction
@@ -26,6 +26,10 @@ FIRST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(minutes=5)
 # An answer older than this would puzzle the guest; WeChat's own window closes then too.
 GIVE_UP_AFTER = timedelta(hours=48)
+# Well within the time a claim is held: what takes longer is given back as uncertain.
+SEND_WITHIN = 40.0
+# Pauses while the database is away.
+PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 Clock = Callable[[], datetime]
 
@@ -45,6 +49,7 @@ class Outbox:
         self._lanes = lanes
         self._channels: dict[str, Channel] = {}
         self._alarms: dict[int, asyncio.TimerHandle] = {}
+        self._delivered: dict[int, str] = {}  # sent, but not yet marked: message id to the platform's id
         self.on_trouble: Callable[[Message, SendError], None] = lambda message, error: None
 
     def open(self, channel: Channel) -> None:
@@ -88,21 +93,52 @@ class Outbox:
 
     async def _send(self, message: Message, address: str) -> Message | None:
         """Send one claimed message, record how it went, and claim the contact's next one."""
-        channel = self._channels.get(message.channel)
         try:
-            if channel is None:
-                raise Unreachable("this channel is not open here")
-            platform_id = await self._found_delivered(channel, message, address)
-            if platform_id is None:
-                platform_id = await channel.send(outgoing(message, address))
+            platform_id = await asyncio.wait_for(self._deliver(message, address), SEND_WITHIN)
+        except asyncio.TimeoutError:
+            return await self._failed(message, Uncertain("no end within our own limit"), address)
         except SendError as error:
-            metrics.SENDS.labels(message.channel, error.outcome).inc()
-            return self._failed(message, error, address)
+            return await self._failed(message, error, address)
+        except Exception as error:
+            # One send: a message that cannot even be handed to its library must not hold up the others for ever.
+            log.error("outbox.send_broke", message=message.id, error=type(error).__name__, exc_info=True)
+            return await self._failed(message, Rejected(type(error).__name__), address)
         metrics.SENDS.labels(message.channel, "sent").inc()
-        with transaction() as db:
-            promises.settle_outgoing(db, message.id, State.sent, platform_id=platform_id, now=self._clock())
-            assert message.contact_id is not None
-            return self._next(db, message.contact_id, address)
+        self._delivered[message.id] = platform_id
+        following = await self._record(
+            message, address,
+            lambda db: promises.settle_outgoing(
+                db, message.id, State.sent, platform_id=platform_id, now=self._clock()
+            ),
+        )  # fmt: skip
+        del self._delivered[message.id]
+        return following
+
+    async def _deliver(self, message: Message, address: str) -> str:
+        """The platform's id of the message, sent now or found to have been sent before."""
+        if message.id in self._delivered:  # it was sent, only the database did not hear of it
+            return self._delivered[message.id]
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            raise Unreachable("this channel is not open here")
+        found = await self._found_delivered(channel, message, address)
+        return found if found is not None else await channel.send(outgoing(message, address))
+
+    async def _record(
+        self, message: Message, address: str, write: Callable[[Session], object]
+    ) -> Message | None:
+        """Write how a send went and claim the next, with patience for a database that is away."""
+        assert message.contact_id is not None
+        for pause in (*PATIENCE, None):
+            try:
+                with transaction() as db:
+                    write(db)
+                    return self._next(db, message.contact_id, address)
+            except SQLAlchemyError as error:
+                if pause is None or not database_down(error):
+                    raise
+            await asyncio.sleep(pause)
+        return None
 
     async def _found_delivered(self, channel: Channel, message: Message, address: str) -> str | None:
         """For a message whose last attempt was cut off: its id if it did arrive after all, None if it must be sent."""
@@ -111,7 +147,7 @@ class Outbox:
         assert message.contact_id is not None
         with reading() as db:
             after = promises.last_platform_id(db, message.contact_id)
-            newest = promises.newest_platform_id(db, message.channel)
+            newest = promises.newest_platform_id(db, message.channel) if after else ""
         try:
             found = await channel.arrived(outgoing(message, address), after=after, newest=newest)
         except SendError as error:
@@ -121,22 +157,22 @@ class Outbox:
         log.info("outbox.asked_whether_arrived", message=message.id, arrived=found is not None)
         return found
 
-    def _failed(self, message: Message, error: SendError, address: str) -> Message | None:
+    async def _failed(self, message: Message, error: SendError, address: str) -> Message | None:
+        metrics.SENDS.labels(message.channel, error.outcome).inc()
         now = self._clock()
         again = error.retry and now - message.created_at < GIVE_UP_AFTER
-        assert message.contact_id is not None
-        with transaction() as db:
-            if again:
-                wait = timedelta(seconds=error.after) if error.after else wait_before(message.attempts)
-                promises.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
-            else:
-                promises.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now)
-            following = self._next(db, message.contact_id, address)
+        wait = timedelta(seconds=error.after) if error.after else wait_before(message.attempts)
         log.warning(
             "outbox.send_failed",
             message=message.id, channel=message.channel, outcome=error.outcome, reason=str(error), again=again,
         )  # fmt: skip
-        if error.tell_staff and (not again or message.attempts == 1):
+        following = await self._record(
+            message, address,
+            lambda db: promises.put_off(db, message.id, due_at=now + wait, outcome=error.outcome)
+            if again
+            else promises.settle_outgoing(db, message.id, State.failed, outcome=error.outcome, now=now),
+        )  # fmt: skip
+        if error.tell_staff:
             self.on_trouble(message, error)
         return following
 

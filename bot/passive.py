@@ -13,7 +13,7 @@ from data.db import transaction
 from data.messages import Message, State
 
 # WeChat drops the connection after 5 s and brings the message again, three deliveries in all. A delivery that
-# comes sooner after we spoke is a duplicate, not a sign that our answer was lost.
+# comes sooner after the first is a duplicate, not a sign that our answer was lost.
 PUSH_DEADLINE = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=4.5)
 DELIVERIES = 3
@@ -60,23 +60,19 @@ class PassiveReplies:
         """What to say to a repeated delivery: the same reply, if WeChat cannot have heard it; else None."""
         now = self._clock()
         with transaction() as db:
-            replies = promises.replies_to(db, message_id)
-            if not replies:
+            asked, replies = db.get(Message, message_id), promises.replies_to(db, message_id)
+            if asked is None or not replies:
                 return None
             first = replies[0]
             if first.state == State.promised.value:
-                assert first.contact_id is not None
-                return promises.claim_next(
-                    db, first.contact_id, by=self._process, via="passive", now=now, hurry=True
-                )
+                return promises.claim(db, first.id, by=self._process, via="passive", now=now)
             if first.via != "passive":
                 return None
             if first.state == State.sending.value and first.held_by != self._process:
                 messages.take_over(db, first.id, was=first.held_by, by=self._process, now=now)
                 return first
-            # WeChat brings a message again only when it has no answer: then ours was lost on the way.
-            spoken_at = first.settled_at or first.created_at
-            return first if now - spoken_at >= LOST_AFTER else None
+            # WeChat brings a message again, after its five seconds, only when it heard no answer.
+            return first if now - asked.created_at >= LOST_AFTER else None
 
     def handed_over(self, reply: Message, address: str) -> None:
         """The door has written the reply to WeChat's connection; what else waits for the guest may follow."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from bot import metrics
 from bot.channel import Incoming, SendError
 from bot.lanes import Lanes
-from bot.outbox import Clock, Outbox, database_down
+from bot.outbox import PATIENCE, Clock, Outbox, database_down
 from bot.passive import PassiveReplies
 from bot.turns import Answers, NotReady, Outcome, Turn
 from data import messages, promises
@@ -27,9 +27,6 @@ from nlu import language
 from nlu.phrasebook import Phrasebook
 
 log = structlog.get_logger(__name__)
-
-# Pauses while the database is away; after the last the turn is left to recovery, which finds it in the database.
-PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,6 @@ class Reception:
                     kind=incoming.kind,
                     text=incoming.text,
                     pressed=incoming.pressed,
-                    reference=incoming.reference,
                 )
         metrics.TAKEN.labels(incoming.channel, incoming.kind).inc()
         if turn is not None:
@@ -207,16 +203,27 @@ class Reception:
                 log.info("turn.answered_elsewhere", message=turn.message_id)
                 return None
             outcome.write(db, now)
-            for number, draft in enumerate(outcome.replies):
+            promised = [
                 self._promise(db, turn, draft, key=f"re:{turn.message_id}:{number}")
+                for number, draft in enumerate(outcome.replies)
+            ]
             if outcome.for_staff is not None:
                 self._promise_staff(db, outcome.for_staff, key=f"staff:{turn.key}")
-            via = "passive" if self.passive.awaited(turn.message_id) else "api"
-            # The guest is there and the channel works: what waited out a failure may go at once.
-            return promises.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+            return self._claim(db, turn, promised[0])
 
-    def _promise(self, db: Session, turn: Turn, draft: Draft, *, key: str) -> None:
-        promises.promise(
+    def _claim(self, db: Session, turn: Turn, reply: int | None) -> Message | None:
+        """Claim what is to leave now: the reply itself if WeChat waits for it at the door, else the next in order.
+
+        A passive reply may overtake what an earlier failure put off: the guest hears the answer to this question.
+        """
+        now = self._clock()
+        if reply is not None and self.passive.awaited(turn.message_id):
+            return promises.claim(db, reply, by=self._process, via="passive", now=now)
+        # The guest is there and the channel works: what waits out a failure of ours may go at once.
+        return promises.claim_next(db, turn.contact_id, by=self._process, via="api", now=now, hurry=True)
+
+    def _promise(self, db: Session, turn: Turn, draft: Draft, *, key: str) -> int | None:
+        return promises.promise(
             db,
             draft,
             contact_id=turn.contact_id,
@@ -229,12 +236,10 @@ class Reception:
     def _say_not_ready(self, turn: Turn) -> None:
         """The message stays owed and is answered once there is a model; the guest is told so, once."""
         said = self._phrasebook.say("utter_not_ready", turn.locale, {}, turn=turn.key)
-        now = self._clock()
         with transaction() as db:
             messages.still_owed(db, turn.message_id)
-            self._promise(db, turn, Draft(said.text), key=f"not_ready:{turn.message_id}")
-            via = "passive" if self.passive.awaited(turn.message_id) else "api"
-            claimed = promises.claim_next(db, turn.contact_id, by=self._process, via=via, now=now, hurry=True)
+            notice = self._promise(db, turn, Draft(said.text), key=f"not_ready:{turn.message_id}")
+            claimed = self._claim(db, turn, notice)
         self._hand_on(turn, claimed)
 
     def _hand_on(self, turn: Turn, claimed: Message | None) -> None:

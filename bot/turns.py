@@ -28,13 +28,10 @@ class Turn:
     kind: str
     text: str
     pressed: str = ""
-    reference: str = ""  # the platform's id of the guest's message
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def of(
-        cls, message_id: int, contact: Contact, *, kind: str, text: str, pressed: str, reference: str
-    ) -> Turn:
+    def of(cls, message_id: int, contact: Contact, *, kind: str, text: str, pressed: str) -> Turn:
         return cls(
             message_id=message_id,
             contact_id=contact.id,
@@ -45,7 +42,6 @@ class Turn:
             kind=kind,
             text=text,
             pressed=pressed,
-            reference=reference,
         )
 
     @property

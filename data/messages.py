@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from data.db import Base, RowId, UtcDateTime, insert_once, run_prepared
+from data.members import Contact
 from data.sealed import SealedText
 
 # A holder that has not settled a message by then is dead: no turn and no send may take this long.
@@ -143,10 +144,28 @@ def settle_incoming(db: Session, message_id: int, state: State, *, outcome: str 
     return changed(run_prepared(db, _SETTLE_INCOMING, values))
 
 
-def open_messages(db: Session) -> Sequence[Message]:
-    """Everything taken but not answered, or promised but not sent, oldest first."""
+@dataclass(frozen=True)
+class Open:
+    """A message that is not settled, as far as it takes to see whether anybody is busy with it: not its words."""
+
+    id: int
+    contact_id: int
+    address: str
+    channel: str
+    direction: str
+    state: str
+    via: str
+    held_by: str
+    held_until: datetime | None
+    due_at: datetime
+    created_at: datetime
+
+
+def open_messages(db: Session, *, most: int = 1000) -> list[Open]:
+    """What was taken but not answered, or promised but not sent, oldest first; at most `most`."""
     # Sorted here: asked for the order of ids, SQLite would walk through the whole past to have it.
-    return sorted(db.scalars(select(Message).where(IS_OPEN)), key=lambda message: message.id)
+    rows = run_prepared(db, _OPEN, {}).all()
+    return [Open(*row) for row in sorted(rows, key=lambda row: int(row.id))[:most]]
 
 
 def take_over(db: Session, message_id: int, *, was: str, by: str, now: datetime) -> bool:
@@ -201,3 +220,16 @@ ENDED: dict[str, Any] = {
 _SETTLE_INCOMING = (
     update(_T).where(_T.c.id == bindparam("message"), _T.c.state == State.received.value).values(**ENDED)
 )
+_OPEN = select(
+    _T.c.id,
+    _T.c.contact_id,
+    Contact.__table__.c.address,
+    _T.c.channel,
+    _T.c.direction,
+    _T.c.state,
+    _T.c.via,
+    _T.c.held_by,
+    _T.c.held_until,
+    _T.c.due_at,
+    _T.c.created_at,
+).where(IS_OPEN, _T.c.contact_id == Contact.__table__.c.id)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from data.db import insert_once, run_prepared
 from data.messages import ENDED, HOLD, IS_OPEN, Direction, Message, State, changed
 
-FAR = datetime(9999, 1, 1, tzinfo=timezone.utc)
+TOLD_TO_WAIT = "too_fast"  # outcome of a send that the platform itself asked us to delay
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,29 @@ def promise(
 def claim_next(
     db: Session, contact_id: int, *, by: str, via: str, now: datetime, hurry: bool = False
 ) -> Message | None:
-    """Claim the oldest open message to a contact, if it is due (or `hurry`) and nobody holds it.
+    """Claim the oldest open message to a contact, if it is due and nobody holds it.
 
-    Only the oldest is ever considered: what is promised first arrives first. The message comes detached: it is
-    a copy of its row at that moment.
+    Only the oldest is ever considered: what is promised first arrives first. With `hurry` a message need not wait
+    out our own pause after a failure, only one the platform asked for. The message comes detached: it is a copy of
+    its row at that moment.
     """
-    values = {
-        "contact": contact_id,
-        "due": FAR if hurry else now,
-        "way": via,
-        "holder": by,
-        "until": now + HOLD,
-    }
-    row = run_prepared(db, _CLAIM, values).one_or_none()
+    values = {"contact": contact_id, "now": now, "way": via, "holder": by, "until": now + HOLD}
+    row = run_prepared(db, _CLAIM_SOON if hurry else _CLAIM_DUE, values).one_or_none()
+    return None if row is None else Message(**row._mapping)
+
+
+def claim(db: Session, message_id: int, *, by: str, via: str, now: datetime) -> Message | None:
+    """Claim this very message, out of turn. None if it is not waiting any more."""
+    values = {"message": message_id, "way": via, "holder": by, "until": now + HOLD}
+    row = run_prepared(db, _CLAIM_THIS, values).one_or_none()
     return None if row is None else Message(**row._mapping)
 
 
 def next_due_at(db: Session, contact_id: int) -> datetime | None:
-    """When the oldest open message to a contact may next be tried; None if nothing waits."""
+    """When the oldest open message to a contact may next be tried; None if nothing waits.
+
+    For one that is being sent that is when its holder counts as dead.
+    """
     found: datetime | None = run_prepared(db, _HEAD_DUE_AT, {"contact": contact_id}).scalar()
     return found
 
@@ -140,23 +146,21 @@ _HEAD = (
     .order_by(_T.c.id)
     .limit(1)
 )
-_HEAD_DUE_AT = _HEAD.with_only_columns(_T.c.due_at)
-_CLAIM = (
-    update(_T)
-    .where(
-        _T.c.id == _HEAD.with_only_columns(_T.c.id).scalar_subquery(),
-        _T.c.state == State.promised.value,
-        _T.c.due_at <= bindparam("due"),
-    )
-    .values(
-        state=State.sending.value,
-        via=bindparam("way"),
-        held_by=bindparam("holder"),
-        held_until=bindparam("until"),
-        attempts=_T.c.attempts + 1,
-    )
-    .returning(*_T.c)
+_HEAD_DUE_AT = _HEAD.with_only_columns(
+    case((_T.c.state == State.sending.value, _T.c.held_until), else_=_T.c.due_at)
 )
+_CLAIMED: dict[str, Any] = {
+    "state": State.sending.value,
+    "via": bindparam("way"),
+    "held_by": bindparam("holder"),
+    "held_until": bindparam("until"),
+    "attempts": _T.c.attempts + 1,
+}
+_WAITING = update(_T).where(_T.c.state == State.promised.value).values(**_CLAIMED).returning(*_T.c)
+_CLAIM_THIS = _WAITING.where(_T.c.id == bindparam("message"))
+_CLAIM_HEAD = _WAITING.where(_T.c.id == _HEAD.with_only_columns(_T.c.id).scalar_subquery())
+_CLAIM_DUE = _CLAIM_HEAD.where(_T.c.due_at <= bindparam("now"))
+_CLAIM_SOON = _CLAIM_HEAD.where(or_(_T.c.due_at <= bindparam("now"), _T.c.outcome != TOLD_TO_WAIT))
 _SETTLE_OUTGOING = (
     update(_T)
     .where(_T.c.id == bindparam("message"), _T.c.state == State.sending.value)

@@ -12,6 +12,7 @@ from bot import outbox
 from bot.channel import (
     GuestGone,
     NotAllowed,
+    Outgoing,
     OutOfWindow,
     Rejected,
     SendError,
@@ -227,18 +228,63 @@ async def test_after_two_days_an_answer_is_given_up(sqlite_database: str) -> Non
     await desk.close()
 
 
-async def test_a_mark_that_fails_is_not_a_second_message(database: str) -> None:
+async def test_a_mark_that_fails_is_made_again(database: str) -> None:
+    desk = FrontDesk()
+    contact = owed("words", "k:1")
+    with failing_commit(2, database_gone()):
+        await wake(desk, contact)
+    assert state_of("k:1")[0] == "sent"
+    assert desk.wire.texts == ["words"]
+
+
+async def test_a_mark_that_keeps_failing_is_not_a_second_message(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WeChat cannot be asked: that it was sent must be remembered here."""
+    monkeypatch.setattr(outbox, "PATIENCE", ())
     desk = FrontDesk()
     contact = owed("words", "k:1")
     with failing_commit(2, database_gone()):
         await wake(desk, contact)
     assert state_of("k:1")[0] == "sending"
-    desk.wire.arrivals.append(True)
     desk.clock.forward(61)
     desk.recovery.look()
     await desk.quiet()
     assert desk.wire.texts == ["words"]
+    assert desk.wire.asked == []
     assert state_of("k:1")[0] == "sent"
+
+
+async def test_a_send_that_breaks_in_its_library_is_given_up_and_told(database: str) -> None:
+    desk = FrontDesk(None, Wire("telegram"), staff=True)
+    send = desk.wire.send
+
+    async def broken(words: Outgoing) -> str:
+        if words.text == "odd":
+            raise ValueError("the library's mistake")
+        return await send(words)
+
+    desk.wire.send = broken  # type: ignore[method-assign]
+    contact = owed("odd", "k:1")
+    owed("words", "k:2")
+    await wake(desk, contact)
+    await desk.quiet()
+    assert state_of("k:1")[:1] == ("failed",)
+    assert state_of("k:2")[0] == "sent", "it does not hold up the others"
+    assert len(desk.wire.texts) == 2, "one to the guest, one to staff"
+
+
+async def test_a_pause_the_platform_asked_for_is_kept_even_when_the_guest_writes(database: str) -> None:
+    desk = FrontDesk(None, Wire("telegram", TooFast(after=30)))
+    desk.reception.take(text("hello"))
+    await desk.quiet()
+    desk.reception.take(text("more", "update:2"))
+    await desk.quiet()
+    assert len(desk.wire.tries) == 1
+    desk.clock.forward(31)
+    await wake(desk, 1)
+    assert desk.wire.texts == ["re hello", "re more"]
+    await desk.close()
 
 
 async def test_a_closed_outbox_sends_nothing_and_loses_nothing(sqlite_database: str) -> None:

@@ -107,13 +107,6 @@ async def test_a_database_that_fails_at_a_commit_of_the_turn(database: str, numb
             assert stored() == []
         desk.reception.take(text("hello"))
         await desk.quiet()
-    if number == 3:  # said, but not marked: the next look asks the platform, which knows
-        assert states() == [("in", "answered"), ("out", "sending")]
-        desk.wire.arrivals.append(True)
-        desk.clock.forward(61)
-        desk.recovery.look()
-        await desk.quiet()
-        assert desk.wire.asked == [("re hello", "")]
     assert states() == ANSWERED
     assert desk.wire.texts == ["re hello"]
 

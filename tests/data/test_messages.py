@@ -241,8 +241,9 @@ def test_a_turn_is_settled_once(database: str) -> None:
 
 
 def test_open_messages_are_all_that_is_owed_oldest_first(database: str, contact_id: int) -> None:
-    question, promised, sending = receive(), promise(contact_id, "a"), promise(new_contact("700002"), "b")
-    done = receive("43")
+    question = receive(contact_id=contact_id)
+    promised, sending = promise(contact_id, "a"), promise(new_contact("700002"), "b")
+    done = receive("43", contact_id=contact_id)
     with db.transaction() as session:
         messages.settle_incoming(session, done or 0, State.answered, now=NOW)
     with db.reading() as session:
