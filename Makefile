@@ -51,7 +51,7 @@ clean: ## forget the environment, caches and models; the data under var/ stays
 
 $(UV_HOME)/found:
 	@mkdir -p $(CACHE)
-	@command -v uv >/dev/null || { python3 -m venv $(UV_HOME) && $(UV_HOME)/bin/pip install -q uv; }
+	@command -v uv >/dev/null || python3 -m pip install -q --target $(UV_HOME) uv
 	@mkdir -p $(UV_HOME) && touch $@
 
 $(READY): requirements.lock pyproject.toml .python-version | $(UV_HOME)/found

@@ -9,9 +9,10 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.engine import make_url
@@ -25,10 +26,9 @@ from bot import metrics, training
 from bot.answering import Answering
 from bot.channel import SendError
 from bot.lanes import Lanes
-from bot.outbox import Clock, Outbox
+from bot.outbox import Clock, Outbox, database_down
 from bot.reception import Reception, StaffChat
 from bot.recovery import Recovery
-from bot.sandbox import Sandbox
 from bot.settings import BadSettings, Settings
 from bot.telegram import TelegramDoor
 from bot.wechat import WeChatDoor, WeChatIdentity
@@ -36,10 +36,16 @@ from bot.wechat_client import Account, WeChatSender
 from data import db, messages, schema, sealed
 from nlu.phrasebook import Phrasebook
 
+if TYPE_CHECKING:  # a house that serves real guests has no sandbox
+    from bot.sandbox import Sandbox
+
 log = structlog.get_logger(__name__)
 
 RECOVERY_EVERY = 5.0  # seconds
 SHUTDOWN_WITHIN = 10.0
+PROBE_WITHIN = 2.5
+# A process that serves guests waits no longer for another's lock: WeChat hangs up after five seconds.
+LOCK_PATIENCE = 2.0
 
 
 def utc_now() -> datetime:
@@ -74,10 +80,13 @@ class House:
             reception=self.reception, outbox=self.outbox, process=self.process, clock=clock
         )
         self.sandbox = sandbox
+        self.wechat_sender: WeChatSender | None = None
         self.telegram = self._telegram()
         self.wechat = self._wechat()
         self._tasks: list[asyncio.Task[None]] = []
         self._alone: IO[str] | None = None
+        self._probe = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
+        self._asking: asyncio.Future[bool] | None = None
 
     def _telegram(self) -> TelegramDoor | None:
         if not self.settings.telegram_token:
@@ -95,9 +104,10 @@ class House:
         given = self.settings
         if not given.wechat_app_id:
             return None
-        self.outbox.open(
-            WeChatSender(Account(given.wechat_app_id, given.wechat_app_secret, given.wechat_api))
+        self.wechat_sender = WeChatSender(
+            Account(given.wechat_app_id, given.wechat_app_secret, given.wechat_api)
         )
+        self.outbox.open(self.wechat_sender)
         return WeChatDoor(
             WeChatIdentity(
                 given.wechat_app_id, given.wechat_token, given.wechat_aes_key, given.wechat_account
@@ -127,7 +137,7 @@ class House:
 
     async def readiness(self, request: Request) -> Response:
         """200 once questions can be answered: the model is loaded and the database answers."""
-        database = await asyncio.to_thread(db.answers)
+        database = await self._database_answers()
         if self.answering.trouble:
             status = "no model"
         elif not self.answering.ready:
@@ -136,6 +146,15 @@ class House:
             status = "ready" if database else "no database"
         body = {"status": status, "database": database, "trouble": self.answering.trouble}
         return JSONResponse(body, 200 if status == "ready" else 503)
+
+    async def _database_answers(self) -> bool:
+        """Asked in a thread of its own: questions to a database that hangs must not use up the others' threads."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().run_in_executor(self._probe, db.answers)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._asking), PROBE_WITHIN)
+        except asyncio.TimeoutError:
+            return False
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text format."""
@@ -166,22 +185,12 @@ class House:
         self._tasks.append(asyncio.create_task(work))
 
     def _hold_alone(self) -> bool:
-        """On SQLite only one process serves: then whatever is held was held by a dead one.
+        """On SQLite only one process serves: then whatever a server held was held by a dead one.
 
         The lock goes with the process, however it ends. Raises `BadSettings` if another one serves.
         """
-        path = embedded_file(self.settings.database_url)
-        if path is None:
-            return False
-        self._alone = open(path.with_suffix(".serving"), "w")  # noqa: SIM115 - held as long as the process lives
-        try:
-            fcntl.flock(self._alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise BadSettings(
-                f"Another process already serves {path}. SQLite is for one process; for several, "
-                "set ZHIKE_DATABASE_URL to a PostgreSQL database."
-            ) from None
-        return True
+        self._alone = lock_embedded(self.settings)
+        return self._alone is not None
 
     async def _load_brain(self) -> None:
         started = time.monotonic()
@@ -208,8 +217,9 @@ class House:
                     counts = messages.count_open(session)
                 for state in messages.OPEN:
                     metrics.OPEN.labels(state).set(counts.get(state, 0))
-            except SQLAlchemyError as error:
-                log.warning("recovery.database_down", error=type(error).__name__)
+            except Exception as error:
+                # One job: whatever went wrong this time, the next look comes.
+                log.warning("recovery.failed", error=type(error).__name__, exc_info=not database_down(error))
 
     async def _open_telegram(self, door: TelegramDoor) -> None:
         webhook = self.settings.telegram_mode == "webhook"
@@ -229,9 +239,12 @@ class House:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        finished = await self.lanes.close(SHUTDOWN_WITHIN)
+        # A turn that only waits for the brain is not in flight; the next process answers it.
+        finished = await self.lanes.close(SHUTDOWN_WITHIN if self.answering.ready else 0.5)
         finished &= await self.sends.close(SHUTDOWN_WITHIN / 2)
         self.outbox.close()
+        if self.wechat_sender is not None:  # what is on the wire is not handed back while it may still arrive
+            await self.wechat_sender.close()
         with contextlib.suppress(SQLAlchemyError), db.transaction() as session:
             messages.release(session, self.process, now=self.clock())
         if self.telegram is not None:
@@ -259,10 +272,38 @@ def embedded_file(url: str) -> Path | None:
     return Path(parsed.database)
 
 
+def lock_embedded(settings: Settings) -> IO[str] | None:
+    """The lock of the one process that serves an embedded database; None for a server's.
+
+    Raises `BadSettings` while another process has it.
+    """
+    path = embedded_file(settings.database_url)
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = open(path.with_suffix(".serving"), "w")  # noqa: SIM115 - held as long as the process lives
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise BadSettings(
+            f"Another process already serves {path}. SQLite is for one process; for several, "
+            "set ZHIKE_DATABASE_URL to a PostgreSQL database."
+        ) from None
+    return lock
+
+
+def refuse_second(settings: Settings) -> None:
+    """Raise `BadSettings` if another process serves this embedded database, before anything is changed in it."""
+    lock = lock_embedded(settings)
+    if lock is not None:
+        lock.close()
+
+
 def open_database(settings: Settings) -> None:
     """Connect, and bring an embedded database to today's schema. Raises `BadSettings` for a server's that is not."""
     sealed.use_keys(settings.sealing_keys())
-    engine = db.connect(settings.database_url)
+    engine = db.connect(settings.database_url, patience=LOCK_PATIENCE)
     if embedded_file(settings.database_url) is not None:
         schema.upgrade(engine)
         return

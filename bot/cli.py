@@ -23,7 +23,7 @@ from data import db as database
 from data import schema, sealed
 
 if TYPE_CHECKING:
-    from bot.sandbox import Person
+    from bot.sandbox import Person, Sandbox
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Zhike 知客, a hotel group's guest assistant."
@@ -35,6 +35,7 @@ out = Console()
 err = Console(stderr=True)
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def main() -> None:
@@ -43,8 +44,10 @@ def main() -> None:
     os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
     try:
         app()
-    except (BadSettings, sealed.BadKeys, training.TrainingFailed) as error:
+    except (BadSettings, sealed.BadKeys, schema.UnknownVersion, training.TrainingFailed) as error:
         _stop(str(error))
+    except OSError as error:
+        _stop(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except OperationalError as error:
         _stop(f"The database does not answer ({type(error.orig).__name__}). Is ZHIKE_DATABASE_URL right?")
 
@@ -75,24 +78,24 @@ def serve(
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Stand-ins for both platforms, demo members, two phones.")
     ] = False,
+    sandbox_database: Annotated[
+        str, typer.Option(help="Where the sandbox keeps its own data.")
+    ] = SANDBOX_DATABASE,
 ) -> None:
     """Open the doors. With --sandbox nothing leaves this machine."""
-    from bot.app import application, open_database, utc_now
-    from bot.sandbox import Sandbox
+    from bot.app import application, open_database, refuse_second, utc_now
     from bot.server import Server, configuration
 
-    if sandbox:
-        os.environ.setdefault("ZHIKE_DATABASE_URL", SANDBOX_DATABASE)
-    settings = _settings()
     stand_ins = None
     if sandbox:
-        base = f"http://127.0.0.1:{port}"
-        stand_ins = Sandbox.create(base, clock=utc_now, people=_demo_people, hotel="鹭灯酒店 Heron Lantern")
-        settings = stand_ins.settings(settings)
-    elif not settings.telegram_token and not settings.wechat_app_id:
+        settings, stand_ins = _sandbox(host, port, sandbox_database)
+    else:
+        settings = _settings()
+    if not settings.telegram_token and not settings.wechat_app_id:
         _stop(
             "No channel is configured. Set ZHIKE_TELEGRAM_TOKEN or ZHIKE_WECHAT_APP_ID, or try `zhike serve --sandbox`."
         )
+    refuse_second(settings)
     open_database(settings)
     if sandbox:
         _seed(utc_now())
@@ -105,6 +108,25 @@ def serve(
 
 def _nothing() -> None:
     return
+
+
+def _sandbox(host: str, port: int, kept_in: str) -> tuple[Settings, Sandbox]:
+    """A house with stand-ins for the platforms. Of the environment it takes nothing that a real house uses."""
+    from bot.app import utc_now
+    from bot.sandbox import Sandbox
+
+    if host not in LOOPBACK:
+        _stop("The sandbox lets anybody be any guest: it listens on 127.0.0.1 only.")
+    own = {"ZHIKE_DATABASE_URL": kept_in}
+    own |= {name: os.environ.get(name, "") for name in ("ZHIKE_MODEL_DIR", "ZHIKE_LOG_FORMAT")}
+    # A proxy would carry what the house says to its stand-ins out of this machine.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(LOOPBACK)
+    settings = Settings.from_environment(own)
+    logs.configure(settings.log_format)
+    stand_ins = Sandbox.create(
+        f"http://127.0.0.1:{port}", clock=utc_now, people=_demo_people, hotel="鹭灯酒店 Heron Lantern"
+    )
+    return stand_ins.settings(settings), stand_ins
 
 
 def _seed(now: datetime) -> object:

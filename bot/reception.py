@@ -262,7 +262,9 @@ class Reception:
         if self._staff is not None and message.key.startswith("staff:"):
             return  # telling staff that staff cannot be told helps nobody
         said = self._phrasebook.say(
-            "utter_staff_unanswered", "en", {"message": message.id, "channel": message.channel}
+            "utter_staff_unsent",
+            "en",
+            {"message": message.id, "channel": message.channel, "reason": str(error)},
         )
         with transaction() as db:
             self._promise_staff(db, Draft(said.text), key=f"staff:send:{message.id}:{error.outcome}")
@@ -279,6 +281,6 @@ def _locale(db: Session, contact: Contact, incoming: Incoming) -> str:
         member = db.get(Member, contact.member_id)
         preferred = member.locale if member else ""
     if not preferred:
-        default = "zh_CN" if contact.channel == "wechat" else "en"
+        default = "zh_CN" if contact.channel.endswith("wechat") else "en"
         preferred = language.closest(incoming.language, default=default)
     return language.spoken(incoming.text, preferred)

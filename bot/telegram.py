@@ -7,6 +7,7 @@ import hmac
 import json
 from typing import Any
 
+import httpx
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.routing import Route
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import (
     BadRequest,
+    ChatMigrated,
     Forbidden,
     InvalidToken,
     NetworkError,
@@ -36,7 +38,7 @@ from bot.channel import (
     Uncertain,
     Unreachable,
 )
-from bot.doors import TooLarge, body_of
+from bot.doors import HungUp, TooLarge, body_of
 from bot.reception import Reception
 from bot.telegram_updates import BUTTON, MALFORMED, NAME, read
 
@@ -98,6 +100,8 @@ class TelegramDoor:
             body = await body_of(request)
         except TooLarge:
             return _refused("too_large", 413)
+        except HungUp:
+            return _refused("hung_up", 400)
         try:
             self._take(read(body))
         except SQLAlchemyError as error:
@@ -230,6 +234,10 @@ def send_error(error: TelegramError) -> SendError:
             return GuestGone("chat not found")
         # Behind a colon Telegram may quote what it could not read.
         return Rejected(error.message.partition(":")[0])
+    if isinstance(error, ChatMigrated):
+        return Rejected(f"the group is now chat {error.new_chat_id}: set ZHIKE_TELEGRAM_STAFF_CHAT to that")
+    if isinstance(error.__cause__, (httpx.ConnectTimeout, httpx.PoolTimeout)):
+        return Unreachable("no connection in time")
     if isinstance(error, TimedOut):
         return Uncertain("no answer in time")
     if isinstance(error, NetworkError) and not error.message.startswith(NEVER_LEFT):

@@ -18,7 +18,7 @@ from bot.outbox import Outbox
 from bot.reception import Reception
 from bot.settings import Settings
 from data.db import transaction
-from data.members import Contact, Member
+from data.members import Member, contact_at
 from nlu.phrasebook import Phrasebook
 
 
@@ -27,7 +27,7 @@ class UnknownMember(Exception):
 
 
 class Terminal:
-    """A channel whose phone is this terminal; it goes by the name of the channel it stands for."""
+    """A channel whose phone is this terminal. No door sends to it, and it sends to no guest."""
 
     def __init__(self, name: str, console: Console) -> None:
         self.name = name
@@ -49,6 +49,7 @@ async def converse(settings: Settings, *, number: str, channel: str, console: Co
     """Read lines until an empty one; each goes through the whole house. Raises `UnknownMember`."""
     from bot.brain import Brain
 
+    channel = f"chat:{channel}"
     address = _address(number, channel)
     phrasebook = Phrasebook.load()
     lanes, process = Lanes(), f"chat:{uuid.uuid4().hex[:12]}"
@@ -76,19 +77,12 @@ def _ask(console: Console) -> str:
 
 
 def _address(number: str, channel: str) -> str:
-    """The member's own address on the channel, or one for this terminal linked to the member."""
+    """This terminal's own address, linked to the member: a guest's phone gets none of it."""
     if not number:
-        return f"terminal-{uuid.uuid4().hex[:12]}"
+        return f"stranger-{uuid.uuid4().hex[:12]}"
     with transaction() as db:
         member = db.scalar(select(Member).where(Member.number == number))
         if member is None:
             raise UnknownMember(f"No member has the number {number}; `zhike db seed --demo` makes some.")
-        found = db.scalar(select(Contact).where(Contact.member_id == member.id, Contact.channel == channel))
-        if found is not None:
-            return found.address
-        made = Contact(
-            channel=channel, address=f"terminal-{number}", member_id=member.id,
-            first_heard_at=utc_now(), last_heard_at=utc_now(),
-        )  # fmt: skip
-        db.add(made)
-        return made.address
+        contact_at(db, channel, number, now=utc_now()).member_id = member.id
+        return number

@@ -26,7 +26,7 @@ from wechatpy.replies import TextReply
 
 from bot import metrics
 from bot.channel import Incoming
-from bot.doors import TooLarge, body_of
+from bot.doors import HungUp, TooLarge, body_of
 from bot.outbox import Clock
 from bot.passive import DELIVERIES
 from bot.reception import Reception, Taken
@@ -41,6 +41,7 @@ NAME = "wechat"
 FRESH_SECONDS = 300
 # WeChat hangs up after 5 s; the answer still has to travel.
 REPLY_WITHIN = 4.0
+RECORD_WITHIN = 3.5
 # Longer than WeChat waits: a delivery we could not record must come again, and only a time-out brings it again.
 HANG_UP_AFTER = 5.5
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -104,6 +105,8 @@ class WeChatDoor:
             return _refuse(refused)
         except TooLarge:
             return _refuse(Refused("too_large", 413))
+        except HungUp:
+            return _refuse(Refused("hung_up", 400))
         incoming = self._read(xml)
         taken = await self._take(incoming)
         if taken is None:
@@ -179,7 +182,7 @@ class WeChatDoor:
 
     async def _take(self, incoming: Incoming) -> Taken | None:
         """Record; while the database is away, try again for as long as WeChat waits. None: not recorded."""
-        give_up = asyncio.get_running_loop().time() + REPLY_WITHIN - 0.5
+        give_up = asyncio.get_running_loop().time() + RECORD_WITHIN
         while True:
             try:
                 return self._reception.take(incoming)
@@ -208,7 +211,7 @@ class WeChatDoor:
         self._unrecorded[incoming.key] = times
         while len(self._unrecorded) > 10_000:
             self._unrecorded.popitem(last=False)
-        await asyncio.sleep(HANG_UP_AFTER - REPLY_WITHIN)
+        await asyncio.sleep(HANG_UP_AFTER - RECORD_WITHIN)
         return Response(status_code=503)
 
     def _spoken(

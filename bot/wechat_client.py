@@ -7,6 +7,7 @@ import html
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -129,10 +130,13 @@ class WeChatSender:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        # Its own threads, enough that a slow API does not make one guest wait for another.
+        self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="wechat")
 
     async def send(self, words: Outgoing) -> str:
         """See `bot.channel.Channel`. The platform gives no id for a message."""
-        await asyncio.to_thread(
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads,
             self._account.post_custom,
             {
                 "touser": words.address,
@@ -141,6 +145,10 @@ class WeChatSender:
             },
         )
         return ""
+
+    async def close(self) -> None:
+        """Wait for calls under way; each has its time-outs."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
 
     async def arrived(self, words: Outgoing, *, after: str, newest: str) -> str | None:
         """WeChat cannot be asked what it delivered."""

@@ -86,10 +86,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
-def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(patience: float, connection: Any, _record: ConnectionPoolEntry) -> None:
     # The driver itself would begin transactions late and DEFERRED; we say BEGIN ourselves.
     connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+    connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
     _use_wal(connection)
     # FULL: a message acknowledged to a platform survives a power cut, not only a crash.
     connection.execute("PRAGMA synchronous = FULL")
@@ -118,10 +118,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def new_engine(url: str) -> Engine:
+def new_engine(url: str, *, patience: float = PATIENCE) -> Engine:
     """An engine for `url`: `sqlite:///path` or `postgresql://…` (spoken with psycopg 3).
 
-    Raises `BadDatabaseUrl` for any other kind of database.
+    `patience` is how many seconds a statement waits for a lock that another process holds. Raises `BadDatabaseUrl`
+    for any other kind of database.
     """
     try:
         parsed = make_url(url)
@@ -138,11 +139,17 @@ def new_engine(url: str) -> Engine:
             pool_timeout=5,
             # An error's text goes to the log; parameters are guests' data.
             hide_parameters=True,
-            # A server that hangs holds up every guest: better a clear failure, and the platform's redelivery.
+            # While we wait for the server nobody is served. A connection that died without a word is noticed
+            # within ten seconds; a statement that takes as long is given up by the server.
             connect_args={
                 "connect_timeout": 2,
                 "tcp_user_timeout": 4000,
-                "options": f"-c timezone=utc -c lock_timeout={PATIENCE}s",
+                "keepalives_idle": 3,
+                "keepalives_interval": 2,
+                "keepalives_count": 2,
+                "options": (
+                    f"-c timezone=utc -c lock_timeout={int(patience * 1000)} -c statement_timeout=10000"
+                ),
             },
         )
     if parsed.get_backend_name() != "sqlite":
@@ -153,16 +160,16 @@ def new_engine(url: str) -> Engine:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", functools.partial(_prepare_sqlite, patience))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def connect(url: str | None = None) -> Engine:
+def connect(url: str | None = None, *, patience: float = PATIENCE) -> Engine:
     """Make `url` (default: `ZHIKE_DATABASE_URL`, else SQLite under `var/`) the database of this process."""
     global _engine
     disconnect()
-    _engine = new_engine(url or os.environ.get("ZHIKE_DATABASE_URL") or DEFAULT_URL)
+    _engine = new_engine(url or os.environ.get("ZHIKE_DATABASE_URL") or DEFAULT_URL, patience=patience)
     return _engine
 
 

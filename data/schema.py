@@ -106,6 +106,7 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 def _alone_postgresql(connection: Connection) -> Iterator[None]:
     with connection.begin():
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}s'")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
         yield

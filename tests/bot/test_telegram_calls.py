@@ -230,7 +230,7 @@ REFUSALS: list[tuple[telegram.TelegramError, type[SendError]]] = [
     (telegram.NetworkError("httpx.ConnectError: refused"), Unreachable),
     (telegram.NetworkError("httpx.ProxyError: 407"), Unreachable),
     (telegram.Conflict("terminated by other getUpdates request"), Unreachable),
-    (telegram.ChatMigrated(-1001), Unreachable),
+    (telegram.ChatMigrated(-1001), Rejected),
     (telegram.TelegramError("something new"), Unreachable),
     (telegram.EndPointNotFound("Endpoint not found in Bot API"), Unreachable),
     (telegram.PassportDecryptionError("no"), Unreachable),

@@ -56,10 +56,13 @@ def test_the_sandbox_answers_on_both_phones_and_stops_with_a_page_open(
     outside = outside_sqlite
     database = f"sqlite:///{outside.folder / 'sandbox.db'}"
     environment = {
-        "ZHIKE_DATABASE_URL": database,
+        # A real hotel's settings that happen to be exported must not touch its members.
+        "ZHIKE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/the_real_hotel",
+        "ZHIKE_TELEGRAM_TOKEN": "1:real",
         "ZHIKE_MODEL_DIR": outside.environment["ZHIKE_MODEL_DIR"],
     }
-    with zhike_serve(environment, outside.port, outside.log, "--sandbox") as running:
+    own = ("--sandbox", "--sandbox-database", database)
+    with zhike_serve(environment, outside.port, outside.log, *own) as running:
         running.wait_until("ready")
         phones = outside.platforms
         phones.base = running.base

@@ -173,7 +173,7 @@ def test_translations_keep_the_blanks(locale: str) -> None:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_titles_fit_a_button(locale: str) -> None:
     book = Phrasebook.load()
-    values = {"name": "Li", "points": 2, "message": "1", "channel": "wechat"}
+    values = {"name": "Li", "points": 2, "message": "1", "channel": "wechat", "reason": "48001"}
     titles = {title for name in book.names for title, _ in book.say(name, locale, values).choices}
     assert {title for title in titles if len(title) > LONGEST_TITLE[locale]} == set()
 
