@@ -67,7 +67,7 @@ def test_short_answers_keep_their_sense(meaning: Meaning, text: str, intent: str
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_choice_typed_means_the_choice_tapped(meaning: Meaning, locale: str) -> None:
     book = Phrasebook.load()
-    values = {"name": "Li", "points": 2, "message": "1", "channel": "wechat"}
+    values = {"name": "Li", "points": 2, "message": "1", "channel": "wechat", "reason": "48001"}
     choices = {choice for name in book.names for choice in book.say(name, locale, values).choices}
     assert choices
     assert {title: f"/{meaning(title)[0]}" for title, _ in choices} == dict(choices)
