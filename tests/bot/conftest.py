@@ -11,9 +11,11 @@ import structlog
 
 from bot.answering import Answering
 from bot.app import House
+from bot.sandbox import TelegramPlatform
+from bot.telegram import TelegramDoor
 from bot.turns import Outcome, Turn
 from nlu.phrasebook import Phrasebook
-from tests.bot.stubs import Running, StandingClock, StubBrain, open_house
+from tests.bot.stubs import GUEST, OTHER, Running, StandingClock, StubBrain, open_house
 
 
 @pytest.fixture
@@ -62,3 +64,16 @@ def logging_kept() -> Iterator[None]:
     root.handlers[:], root.level = handlers, level
     logging.getLogger("asyncio").filters[:] = filters
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def door(house: Running) -> TelegramDoor:
+    assert house.house.telegram is not None
+    return house.house.telegram
+
+
+@pytest.fixture
+def platform(house: Running) -> TelegramPlatform:
+    house.sandbox.telegram.meet(GUEST)
+    house.sandbox.telegram.meet(OTHER)
+    return house.sandbox.telegram

@@ -19,6 +19,7 @@ from sqlalchemy import select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.app import House, application
+from bot.channel import Outgoing
 from bot.sandbox import Sandbox, Secrets
 from bot.settings import Settings
 from bot.turns import Outcome, Turn
@@ -27,6 +28,8 @@ from data.promises import Draft
 from tests.conftest import NOW
 
 TELEGRAM = "/sandbox/telegram/bot"
+GUEST, OTHER = 7001, 7002  # two Telegram chats
+HELLO = Outgoing(str(GUEST), "You have 500 points.", (("My points", "/points_balance"),))
 WECHAT = "/sandbox/wechat/cgi-bin/"
 
 
