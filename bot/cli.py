@@ -64,7 +64,7 @@ def _settings() -> Settings:
 
 
 def _ready_database() -> Settings:
-    from bot.app import open_database
+    from bot.database import open_database
 
     settings = _settings()
     open_database(settings)
@@ -83,7 +83,8 @@ def serve(
     ] = SANDBOX_DATABASE,
 ) -> None:
     """Open the doors. With --sandbox nothing leaves this machine."""
-    from bot.app import application, open_database, refuse_second, utc_now
+    from bot.app import application, utc_now
+    from bot.database import open_database, refuse_second
     from bot.server import Server, configuration
 
     stand_ins = None

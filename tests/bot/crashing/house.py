@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import bot.app
+import bot.database
 import bot.outbox
 import bot.passive
 import bot.recovery
@@ -100,7 +101,7 @@ def serve(settings: Settings, port: int, pace: Pace, die_at: int, record: Path, 
     training.model_path = lambda folder: model
     if go is not None:
         go.wait()
-    bot.app.open_database(settings)
+    bot.database.open_database(settings)
     app = Doors(bot.app.application(settings), step)
     Server(configuration(app, host="127.0.0.1", port=port), before_stopping=lambda: None).run()
 
