@@ -100,6 +100,8 @@ class Outbox:
         except SendError as error:
             return await self._failed(message, error, address)
         except Exception as error:
+            if database_down(error):  # met while looking whether it had arrived: that question stays open
+                return await self._failed(message, Uncertain("the database was away"), address)
             # One send: a message that cannot even be handed to its library must not hold up the others for ever.
             log.error("outbox.send_broke", message=message.id, error=type(error).__name__, exc_info=True)
             return await self._failed(message, Rejected(type(error).__name__), address)

@@ -274,6 +274,29 @@ async def test_a_send_that_breaks_in_its_library_is_given_up_and_told(database: 
     assert len(desk.wire.texts) == 2, "one to the guest, one to staff"
 
 
+async def test_a_database_that_goes_away_while_asking_costs_no_message(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = FrontDesk(None, Wire("telegram", Uncertain()))
+    contact = owed("words", "k:1")
+    await wake(desk, contact)
+
+    def gone(*_given: object) -> str:
+        monkeypatch.undo()
+        raise database_gone()
+
+    monkeypatch.setattr(outbox.promises, "last_platform_id", gone)
+    desk.clock.forward(1)
+    await wake(desk, contact)
+    assert state_of("k:1")[0] == "promised", "put off, not given up"
+    desk.wire.arrivals.append(False)
+    desk.clock.forward(10)
+    await wake(desk, contact)
+    assert state_of("k:1")[0] == "sent"
+    assert len(desk.wire.asked) == 1, "it is still asked about before it is sent again"
+    await desk.close()
+
+
 async def test_a_pause_the_platform_asked_for_is_kept_even_when_the_guest_writes(database: str) -> None:
     desk = FrontDesk(None, Wire("telegram", TooFast(after=30)))
     desk.reception.take(text("hello"))
