@@ -15,7 +15,7 @@ if (
 ):  # importing the brain imports TensorFlow: seconds, spent in a thread after the doors are open
     from bot.brain import Brain
 
-# One turn is milliseconds; this is for an action that hangs, so that the guest still hears something.
+# For an action that awaits without end, so that the guest still hears something; most turns take milliseconds.
 LONGEST_TURN = 20.0
 
 

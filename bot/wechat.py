@@ -27,7 +27,7 @@ from wechatpy.replies import TextReply
 from bot import metrics
 from bot.channel import Incoming
 from bot.doors import HungUp, TooLarge, body_of
-from bot.outbox import Clock
+from bot.outbox import Clock, outgoing
 from bot.passive import DELIVERIES
 from bot.reception import Reception, Taken
 from bot.wechat_client import render
@@ -99,6 +99,7 @@ class WeChatDoor:
 
     async def push(self, request: Request) -> Response:
         """One message or event. Answers the passive reply, or `success` once it is recorded."""
+        until = asyncio.get_running_loop().time() + REPLY_WITHIN
         try:
             xml = await self._open(request)
         except Refused as refused:
@@ -111,15 +112,14 @@ class WeChatDoor:
         taken = await self._take(incoming)
         if taken is None:
             return await self._not_recorded(incoming, request)
-        reply = await self._reply(incoming, taken)
+        reply = await self._reply(incoming, taken, until)
         if reply is None:
             return PlainTextResponse("success")
         if await request.is_disconnected():
             self._reception.passive.unheard(reply, incoming.address)
             return PlainTextResponse("success")
-        choices = tuple((title, payload) for title, payload in reply.payload.get("choices", ()))
         return self._spoken(
-            render(reply.text, choices),
+            render(reply.text, outgoing(reply, incoming.address).choices),
             incoming.address,
             request,
             BackgroundTask(self._heard, reply, incoming.address),
@@ -192,14 +192,16 @@ class WeChatDoor:
                     return None
             await asyncio.sleep(0.25)
 
-    async def _reply(self, incoming: Incoming, taken: Taken) -> Message | None:
+    async def _reply(self, incoming: Incoming, taken: Taken, until: float) -> Message | None:
+        """What to say in answer to this push, if it comes before the loop's clock says `until`."""
         if not incoming.wants_answer:
             return None
         if not taken.fresh:
             said = self._reception.passive.again(taken.message_id)
             if said is not None or not self._reception.in_hand(taken.message_id):
                 return said
-        return await self._reception.passive.wait(taken.message_id, seconds=REPLY_WITHIN)
+        left = max(until - asyncio.get_running_loop().time(), 0)  # recording may have taken some of it
+        return await self._reception.passive.wait(taken.message_id, seconds=left)
 
     async def _not_recorded(self, incoming: Incoming, request: Request) -> Response:
         """WeChat brings an unanswered message again, twice; the last time the guest is asked to repeat it."""
