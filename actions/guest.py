@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from rasa_sdk import Action, Tracker
@@ -21,13 +22,17 @@ Words = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Guest:
-    """Who speaks in this turn, as reception found them. `turn` is the same again if the turn is run again."""
+    """Who speaks in this turn, as reception found them, and when.
+
+    `turn` is the same again if the turn is run again; `now` is not.
+    """
 
     member_id: int | None
     contact_id: int | None
     channel: str
     locale: str
     turn: str
+    now: datetime
 
     @classmethod
     def of(cls, tracker: Tracker) -> Guest:
@@ -39,6 +44,7 @@ class Guest:
             channel=facts.get("channel", ""),
             locale=facts.get("locale", ""),
             turn=facts.get("turn", ""),
+            now=datetime.fromisoformat(facts["at"]) if "at" in facts else datetime.now(timezone.utc),
         )
 
     def member(self) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+from bot.outbox import Clock
 from bot.turns import NotReady, Outcome, Turn
 from data.promises import Draft
 from nlu.phrasebook import Phrasebook
@@ -22,8 +23,9 @@ LONGEST_TURN = 20.0
 class Answering:
     """Answers turns once the brain is there; until then they wait."""
 
-    def __init__(self, phrasebook: Phrasebook) -> None:
+    def __init__(self, phrasebook: Phrasebook, *, clock: Clock) -> None:
         self._phrasebook = phrasebook
+        self._clock = clock
         self._brain: Brain | None = None
         self._decided = asyncio.Event()
         self.trouble = ""  # why there will be no brain, for the readiness check
@@ -64,6 +66,7 @@ class Answering:
             locale=turn.locale,
             member_id=turn.member_id,
             contact_id=turn.contact_id,
+            at=self._clock().isoformat(),
         )
         answer = await brain.answer(facts, words)
         return Outcome(answer.replies, write=answer.events.write)

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from bot import metrics, training
+from bot import api, metrics, training
 from bot.answering import Answering
 from bot.channel import SendError
 from bot.database import lock_embedded
@@ -58,7 +58,7 @@ class House:
         self.clock = clock
         self.process = f"{socket.gethostname()[:32]}:{os.getpid()}:{int(time.time())}"
         self.phrasebook = Phrasebook.load()
-        self.answering = Answering(self.phrasebook)
+        self.answering = Answering(self.phrasebook, clock=clock)
         # Two sets: at the end the turns are closed first, and what they promised may still be sent.
         self.lanes, self.sends = Lanes(), Lanes()
         self.outbox = Outbox(process=self.process, clock=clock, lanes=self.sends)
@@ -123,6 +123,7 @@ class House:
             doors.extend(self.telegram.routes)
         if self.wechat is not None:
             doors.extend(self.wechat.routes)
+        doors.extend(api.routes(self.clock, phrasebook=self.phrasebook))
         if self.sandbox is not None:
             doors.append(Route("/", lambda _request: RedirectResponse("/sandbox/")))
             doors.append(Mount("/sandbox", routes=self.sandbox.routes))

@@ -38,6 +38,7 @@ class Facts:
     locale: str
     member_id: int | None
     contact_id: int
+    at: str  # ISO 8601
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command line: serve, train, chat, parse, db, check."""
+"""The command line: the house and its model, and the groups of commands in `bot/commands`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
 from bot import logs, training
+from bot.commands import ledger, members, programme
+from bot.commands.console import ACTOR, err, open_house, out, settings_here, stop
 from bot.settings import BadSettings, Settings
 from data import db as database
-from data import schema, sealed
+from data import rotation, schema, sealed
 
 if TYPE_CHECKING:
     from bot.sandbox import Person, Sandbox
@@ -30,9 +30,10 @@ app = typer.Typer(
 )
 db_app = typer.Typer(no_args_is_help=True, help="The database: schema and demo data.")
 app.add_typer(db_app, name="db")
-
-out = Console()
-err = Console(stderr=True)
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(programme.app, name="programme")
+app.add_typer(programme.rewards_app, name="rewards")
+app.add_typer(members.app, name="members")
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -45,30 +46,11 @@ def main() -> None:
     try:
         app()
     except (BadSettings, sealed.BadKeys, schema.UnknownVersion, training.TrainingFailed) as error:
-        _stop(str(error))
+        stop(str(error))
     except OSError as error:
-        _stop(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        stop(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except OperationalError as error:
-        _stop(f"The database does not answer ({type(error.orig).__name__}). Is ZHIKE_DATABASE_URL right?")
-
-
-def _stop(reason: str) -> NoReturn:
-    err.print(f"[red]zhike:[/red] {escape(reason)}", soft_wrap=True, highlight=False)
-    sys.exit(1)
-
-
-def _settings() -> Settings:
-    settings = Settings.from_environment(os.environ)
-    logs.configure(settings.log_format)
-    return settings
-
-
-def _ready_database() -> Settings:
-    from bot.database import open_database
-
-    settings = _settings()
-    open_database(settings)
-    return settings
+        stop(f"The database does not answer ({type(error.orig).__name__}). Is ZHIKE_DATABASE_URL right?")
 
 
 @app.command()
@@ -91,9 +73,9 @@ def serve(
     if sandbox:
         settings, stand_ins = _sandbox(host, port, sandbox_database)
     else:
-        settings = _settings()
+        settings = settings_here()
     if not settings.telegram_token and not settings.wechat_app_id:
-        _stop(
+        stop(
             "No channel is configured. Set ZHIKE_TELEGRAM_TOKEN or ZHIKE_WECHAT_APP_ID, or try `zhike serve --sandbox`."
         )
     refuse_second(settings)
@@ -117,7 +99,7 @@ def _sandbox(host: str, port: int, kept_in: str) -> tuple[Settings, Sandbox]:
     from bot.sandbox import Sandbox
 
     if host not in LOOPBACK:
-        _stop("The sandbox lets anybody be any guest: it listens on 127.0.0.1 only.")
+        stop("The sandbox lets anybody be any guest: it listens on 127.0.0.1 only.")
     own = {"ZHIKE_DATABASE_URL": kept_in}
     own |= {name: os.environ.get(name, "") for name in ("ZHIKE_MODEL_DIR", "ZHIKE_LOG_FORMAT")}
     # A proxy would carry what the house says to its stand-ins out of this machine.
@@ -154,7 +136,7 @@ def _demo_people() -> list[Person]:
 @app.command()
 def train() -> None:
     """Train the model, unless nothing it is made of has changed."""
-    settings = _settings()
+    settings = settings_here()
     started = time.monotonic()
     known = training.model_path(Path(settings.model_dir)).exists()
     path = training.train(Path(settings.model_dir))
@@ -165,7 +147,7 @@ def train() -> None:
 @app.command()
 def parse() -> None:
     """Read JSON lines {"id", "text"} and print {"id", "intent", "confidence", "entities"} for each."""
-    settings = _settings()  # before the brain: a wrong setting is told at once
+    settings = settings_here()  # before the brain: a wrong setting is told at once
 
     from bot.brain import Brain
     from nlu.phrasebook import Phrasebook
@@ -180,7 +162,7 @@ def parse() -> None:
                 asked = json.loads(line)
                 text = asked["text"]
             except (ValueError, KeyError, TypeError):
-                _stop(f'Line {number} is not JSON of the form {{"id": …, "text": …}}.')
+                stop(f'Line {number} is not JSON of the form {{"id": …, "text": …}}.')
             read = await brain.understand(str(text))
             answer = {
                 "id": asked.get("id"),
@@ -204,18 +186,18 @@ def chat(
     from bot.terminal import UnknownMember, converse
 
     if channel not in ("telegram", "wechat"):
-        _stop("--channel is telegram or wechat.")
-    settings = _ready_database()
+        stop("--channel is telegram or wechat.")
+    settings = open_house()
     try:
         asyncio.run(converse(settings, number=member, channel=channel, console=out))
     except UnknownMember as error:
-        _stop(str(error))
+        stop(str(error))
 
 
 @db_app.command()
 def upgrade() -> None:
     """Bring the database to today's schema."""
-    settings = _settings()
+    settings = settings_here()
     sealed.use_keys(settings.sealing_keys())
     engine = database.connect(settings.database_url)
     schema.upgrade(engine)
@@ -230,11 +212,35 @@ def seed(
 ) -> None:
     """Fill the database with the demo hotel group. Running it again adds nothing."""
     if not demo:
-        _stop("Say --demo: it puts invented hotels and members into the database.")
+        stop("Say --demo: it puts invented hotels and members into the database.")
     from bot.app import utc_now
 
-    _ready_database()
+    open_house()
     out.print(_seed(utc_now()))
+
+
+@db_app.command("rotate-keys")
+def rotate_keys() -> None:
+    """Bring everything that is encrypted under the newest key of ZHIKE_KEYS; safe to run again, and while serving."""
+    from bot.app import utc_now
+
+    open_house()
+    with err.status("renewing …") as status:
+        done = rotation.rotate(
+            database.transaction, actor=ACTOR, now=utc_now(),
+            progress=lambda column, count: status.update(f"{column}: {count:,}"),
+        )  # fmt: skip
+    for column, count in done.renewed.items():
+        if count:
+            out.print(f"{column}: {count:,} renewed", highlight=False)
+    for name in done.left:
+        out.print(f"{name}: still under an older key", style="yellow", highlight=False)
+    if done.old_keys_may_go:
+        out.print("Everything is under the newest key; the older ones may be taken out of ZHIKE_KEYS.")
+        return
+    if done.ageing:
+        out.print(f"{done.ageing} kept answers still need an older key; run this again in a day.")
+    raise typer.Exit(1)
 
 
 @app.command()

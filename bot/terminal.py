@@ -56,7 +56,7 @@ async def converse(settings: Settings, *, number: str, channel: str, console: Co
     outbox = Outbox(process=process, clock=utc_now, lanes=lanes)
     terminal = Terminal(channel, console)
     outbox.open(terminal)
-    answering = Answering(phrasebook)
+    answering = Answering(phrasebook, clock=utc_now)
     reception = Reception(
         answers=answering, phrasebook=phrasebook, outbox=outbox, lanes=lanes, process=process, clock=utc_now
     )

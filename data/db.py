@@ -232,7 +232,7 @@ def run_prepared(db: Session, statement: Executable, values: dict[str, Any]) -> 
 
 
 def insert_once(db: Session, table: type[Base], **values: Any) -> int | None:
-    """Insert a row and return its id; None if a unique key says it is already there.
+    """Insert a row and return its primary key; None if a unique key says it is already there.
 
     One statement, so two processes that try at once get one row and one None.
     """
@@ -248,7 +248,7 @@ def insert_once(db: Session, table: type[Base], **values: Any) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _insertion(table: type[Base], dialect: Dialect, names: tuple[str, ...]) -> Any:
     insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-    once = insert(table).on_conflict_do_nothing().returning(table.__table__.c.id)
+    once = insert(table).on_conflict_do_nothing().returning(*table.__table__.primary_key)
     return once.compile(dialect=dialect, column_keys=names)
 
 

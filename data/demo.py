@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from data import demo_plan, points
+from data import catalogue, demo_plan, earning, ledger, programme, programme_versions
 from data.db import insert_once
 from data.demo_plan import House, Person, Story
-from data.hotels import Hotel, Stay
+from data.hotels import Hotel
+from data.ledger import Cause, Terms
+from data.ledger_rows import Kind, PointAccount
 from data.members import Contact, Member
-from data.points import PointEntry
+from data.stays import Stay
 
 # Addresses that belong to nobody: guests we do not know.
 STRANGER_TELEGRAM = "700900001"
@@ -32,6 +34,7 @@ class Seeded:
     contacts: int
     stays: int
     entries: int
+    rewards: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def seed(db: Session, *, now: datetime) -> Seeded:
     """
     group = demo_plan.group()
     added: Counter[str] = Counter()
+    if programme_versions.in_force(db, now=now).version == 0:
+        programme_versions.load(db, programme.sample(), actor="demo", now=now)
     hotels = {house.code: _hotel(db, house, added) for house in group.houses}
     houses = {house.code: house for house in group.houses}
     for person in group.people:
@@ -65,18 +70,22 @@ def seed(db: Session, *, now: datetime) -> Seeded:
         _contacts(db, person, member_id, joined_at + timedelta(minutes=10), added)
         _stays(db, story, member_id, hotels, now, added)
         _entries(db, story, member_id, zone, now, added)
-    return Seeded(**{name: added[name] for name in ("hotels", "members", "contacts", "stays", "entries")})
+    listed = catalogue.read_catalogue(catalogue.sample())
+    added["rewards"] += len(catalogue.load(db, listed, actor="demo", now=now).added)
+    return Seeded(
+        **{name: added[name] for name in ("hotels", "members", "contacts", "stays", "entries", "rewards")}
+    )
 
 
 def people(db: Session) -> list[DemoMember]:
     """The demo members that are in the database, by number."""
     planned = {person.number: person for person in demo_plan.group().people}
-    balance = (
-        select(func.coalesce(func.sum(PointEntry.amount), 0))
-        .where(PointEntry.member_id == Member.id)
-        .scalar_subquery()
+    found = (
+        select(Member, func.coalesce(PointAccount.balance, 0))
+        .outerjoin(PointAccount, PointAccount.member_id == Member.id)
+        .where(Member.number.in_(planned))
+        .order_by(Member.number)
     )
-    found = select(Member, balance).where(Member.number.in_(planned)).order_by(Member.number)
     return [
         DemoMember(
             member_id=member.id,
@@ -117,6 +126,7 @@ def _hotel(db: Session, house: House, added: Counter[str]) -> int:
         city=house.city,
         time_zone=house.time_zone,
         currency=house.currency,
+        languages=house.languages,
     )
     return row_id or db.scalars(select(Hotel.id).where(Hotel.code == house.code)).one()
 
@@ -176,15 +186,15 @@ def _stays(
 def _entries(
     db: Session, story: Story, member_id: int, zone: ZoneInfo, now: datetime, added: Counter[str]
 ) -> None:
+    lives = programme.read(programme.sample()).earn.expires_months
     for entry in story.entries:
-        posted = points.post(
-            db,
-            member_id,
-            entry.amount,
-            kind=entry.kind,
-            reason=entry.reason,
-            key=entry.key,
-            actor=entry.actor,
-            now=_moment(zone, entry.day, entry.hour, now),
-        )
+        at = _moment(zone, entry.day, entry.hour, now)
+        cause = Cause(Kind(entry.kind), entry.reason, entry.key, entry.actor, facts=entry.facts)
+        if entry.amount < 0:
+            posted = ledger.debit(db, member_id, -entry.amount, cause=cause, now=at)
+        else:
+            ends = earning.expires_at(at.astimezone(zone).date(), zone, lives)
+            # What is older than the programme's term is from the days before it, when points did not end.
+            terms = Terms(at, ends if ends is not None and ends > now else None)
+            posted = ledger.credit(db, member_id, entry.amount, cause=cause, now=at, terms=terms)
         added["entries"] += not posted.again

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from data.hotels import StayStatus
+from data.stays import StayStatus
 
 SOURCE = Path(__file__).with_name("demo.yml")
 
@@ -35,6 +35,7 @@ class House:
     city: str
     time_zone: str
     currency: str
+    languages: list[str]
     rooms: dict[str, int]
 
 
@@ -95,6 +96,7 @@ class PlannedEntry:
     reason: str
     key: str
     actor: str
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -181,7 +183,7 @@ def _entries(told: Story, luck: random.Random) -> None:
             )
         return
     gift = group().welcome_gift
-    told.entries.append(PlannedEntry(joined, 11, gift, "earn", "welcome", f"welcome:{number}", "programme"))
+    told.entries.append(PlannedEntry(joined, 11, gift, "gift", "welcome", f"welcome:{number}", "programme"))
     if person.carried:
         key = f"carried:{number}"
         told.entries.append(
@@ -203,4 +205,6 @@ def _earn_then_spend(told: Story, stay: PlannedStay, luck: random.Random) -> Non
         reward, cost = luck.choice(affordable)
         day = stay.departure + luck.randint(1, 2)
         key = f"redeem:{reward}:{stay.confirmation}"
-        told.entries.append(PlannedEntry(day, 18, -cost, "redeem", reward, key, "guest"))
+        told.entries.append(
+            PlannedEntry(day, 18, -cost, "redeem", "redemption", key, "guest", {"reward": reward})
+        )

@@ -1,14 +1,16 @@
-"""The hotels of the group and their stays."""
+"""The hotels of the group."""
 
 from __future__ import annotations
 
-import enum
-from datetime import date
+import re
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import JSON, String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from data.db import Base
+from data.refusals import Unknown
+
+CODE = re.compile(r"[A-Za-z0-9_-]{1,16}")
 
 
 class Hotel(Base):
@@ -22,28 +24,15 @@ class Hotel(Base):
     city: Mapped[str] = mapped_column(String(64))
     time_zone: Mapped[str] = mapped_column(String(64))  # an IANA name, as in zoneinfo
     currency: Mapped[str] = mapped_column(String(3))  # ISO 4217
+    languages: Mapped[list[str]] = mapped_column(JSON)  # spoken at the desk, the house's own first
 
 
-class StayStatus(str, enum.Enum):
-    booked = "booked"
-    in_house = "in_house"
-    checked_out = "checked_out"
-    cancelled = "cancelled"
-
-
-class Stay(Base):
-    """A guest's nights in one hotel; dates are the hotel's own calendar days."""
-
-    __tablename__ = "stays"
-    __table_args__ = (CheckConstraint("departure > arrival", name="stay_has_a_night"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    confirmation: Mapped[str] = mapped_column(String(32), unique=True)  # the property system's own number
-    hotel_id: Mapped[int] = mapped_column(ForeignKey("hotels.id"), index=True)
-    member_id: Mapped[int] = mapped_column(ForeignKey("members.id"), index=True)
-    room_type: Mapped[str] = mapped_column(String(32))
-    arrival: Mapped[date]
-    departure: Mapped[date]
-    status: Mapped[str] = mapped_column(String(16))
-
-    hotel: Mapped[Hotel] = relationship()
+def hotel_by_code(db: Session, code: str, *, field: str = "hotel") -> Hotel:
+    """The hotel with this code. Raises `Unknown`, which names the `field` it came in."""
+    # Asked only for what can be a code: PostgreSQL refuses a text with a NUL in it before it looks.
+    asked = select(Hotel).where(Hotel.code == code)
+    hotel = db.scalars(asked).one_or_none() if CODE.fullmatch(code) else None
+    if hotel is None:
+        known = ", ".join(db.scalars(select(Hotel.code).order_by(Hotel.code)))
+        raise Unknown(field, f"no hotel has the code {code!r}.", f"Use one of: {known}.")
+    return hotel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import ForeignKey, Index, String, Table, UniqueConstraint, bindparam, case, update
 from sqlalchemy.orm import Mapped, Session, make_transient_to_detached, mapped_column, relationship
@@ -20,16 +20,34 @@ class Tier(str, enum.Enum):
     platinum = "platinum"
 
 
+class MemberStatus(str, enum.Enum):
+    """Only an active member earns, redeems and is written to."""
+
+    active = "active"
+    left = "left"  # the guest ended the membership
+    merged = "merged"  # the same person had two; this one lives on in `merged_into_id`
+    erased = "erased"  # personal data removed at the guest's wish; the ledger stays under a pseudonym
+
+
 class Member(Base):
-    """One person in the programme, whichever channels they use. The name is encrypted at rest."""
+    """One person in the programme, whichever channels they use. Name and birthday are encrypted at rest."""
 
     __tablename__ = "members"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(16), unique=True)  # printed on the card, e.g. ZK100023
     name: Mapped[str] = mapped_column(SealedText("members.name"))
+    latin_name: Mapped[str | None] = mapped_column(SealedText("members.latin_name"))  # as in the passport
     locale: Mapped[str] = mapped_column(String(8))  # en, zh_CN, zh_TW
+    time_zone: Mapped[str | None] = mapped_column(String(64))  # where they live; None: as their home hotel
+    # `1990-02-28`, or `--02-28` (ISO 8601) from who keeps the year to themselves.
+    birthday: Mapped[str | None] = mapped_column(SealedText("members.birthday"))
+    # Of month and day alone (`02-28`): the birthday job finds its members without opening anything.
+    birthday_index: Mapped[str | None] = mapped_column(String(48), index=True)
     tier: Mapped[str] = mapped_column(String(16), default=Tier.classic.value)
+    tier_valid_until: Mapped[date | None]  # None: until something is better
+    status: Mapped[str] = mapped_column(String(8), default=MemberStatus.active.value)
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("members.id"))
     home_hotel_id: Mapped[int | None] = mapped_column(ForeignKey("hotels.id"))
     joined_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

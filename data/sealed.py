@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import hmac
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import String, TypeDecorator
 from sqlalchemy.engine import Dialect
 
@@ -53,12 +56,28 @@ class KeyRing:
 
     def seal(self, text: str, context: str) -> str:
         """Encrypt `text`; it opens only with the same `context` (the column it belongs to)."""
-        name, key = next(iter(self.keys.items()))
+        name = self.newest
+        key = self.keys[name]
         nonce = os.urandom(NONCE_BYTES)
         # surrogatepass: JSON may smuggle in half a character, and even that is kept as it came.
         plain = text.encode("utf-8", "surrogatepass")
         box = nonce + AESGCM(key).encrypt(nonce, plain, context.encode())
         return f"v1.{name}.{base64.b64encode(box).decode()}"
+
+    @property
+    def newest(self) -> str:
+        """The public id of the key that seals; a sealed value begins with `v1.<id>.`, a blind one with `<id>.`."""
+        return next(iter(self.keys))
+
+    def blinds(self, text: str, context: str) -> tuple[str, ...]:
+        """What `text` may stand as in a blind index: under the newest key first, then under each older one.
+
+        A keyed digest, so that whoever copies the database cannot try all phone numbers against it.
+        """
+        return tuple(
+            f"{name}.{hmac.digest(_index_key(key), f'{context}:{text}'.encode(), 'sha256')[:16].hex()}"
+            for name, key in self.keys.items()
+        )
 
     def open(self, sealed: str, context: str) -> str:
         """The text that was sealed. Raises `CannotOpen`."""
@@ -74,6 +93,21 @@ class KeyRing:
                 f"A value in {context} does not open with the keys in ZHIKE_KEYS. "
                 "Was a key taken away, or was the row changed by hand?"
             ) from None
+
+
+def _index_key(key: bytes) -> bytes:
+    # RFC 5869: the key that seals does nothing else, and the index tells nothing about it.
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"zhike blind index").derive(key)
+
+
+def blind(text: str, context: str) -> str:
+    """What to write into a blind index for `text`, under the newest key."""
+    return ring().blinds(text, context)[0]
+
+
+def blinds(text: str, context: str) -> tuple[str, ...]:
+    """What to look for: `column.in_(blinds(…))` finds the row whichever of our keys indexed it."""
+    return ring().blinds(text, context)
 
 
 _ring: KeyRing | None = None

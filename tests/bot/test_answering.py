@@ -21,6 +21,7 @@ from tests.bot.faults import (
     stored,
     text,
 )
+from tests.conftest import NOW
 
 ANSWERED = [("in", "answered"), ("out", "sent")]
 
@@ -47,7 +48,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Answering:
     brainless = ModuleType("bot.brain")
     brainless.Facts = SimpleNamespace  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "bot.brain", brainless)
-    return Answering(Phrasebook.load())
+    return Answering(Phrasebook.load(), clock=lambda: NOW)
 
 
 def with_brain(answering: Answering, brain: FewWords) -> FewWords:
@@ -110,7 +111,7 @@ async def test_a_model_that_is_missing_is_said_once_and_the_message_stays_owed(
     assert states() == [("in", "received"), ("out", "sent")]
     await desk.close()
 
-    restarted = Answering(Phrasebook.load())
+    restarted = Answering(Phrasebook.load(), clock=lambda: NOW)
     with_brain(restarted, FewWords())
     second = FrontDesk(restarted, clock=desk.clock, process="two:2:2")
     second.recovery.look(alone=True)

@@ -68,6 +68,7 @@ class Conversation:
             locale=self._locale,
             member_id=self._member.member_id if self._member else None,
             contact_id=999,
+            at=NOW.isoformat(),
         )
         return await self._brain.answer(facts, words)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data import db
+from data import Base, db
 from data.hotels import Hotel
 from data.members import Contact, Member
 from tests.conftest import NOW, PostgresServer, connected
@@ -49,6 +49,15 @@ def new_member(number: str = "ZK900001", name: str = "沈知微") -> int:
         session.add(member := Member(number=number, name=name, locale="zh_CN", tier="gold", joined_at=NOW))
         session.flush()
         return member.id
+
+
+def everything() -> dict[str, list[str]]:
+    """All rows of all tables as the database holds them: equal before and after means that nothing was changed."""
+    with db.engine().connect() as connection:
+        return {
+            table.name: sorted(map(str, connection.exec_driver_sql(f'SELECT * FROM "{table.name}"').tuples()))
+            for table in Base.metadata.sorted_tables
+        }
 
 
 def new_contact(address: str) -> int:

@@ -11,7 +11,10 @@ from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
 
-from data import db, messages, points, promises, schema, sealed
+from data import db, holds, ledger, messages, promises, schema, sealed
+from data.holds import HoldOver
+from data.ledger import Cause, NotEnoughPoints, Posted
+from data.ledger_rows import Kind
 from data.members import contact_at
 from tests.conftest import KEYS, NOW
 
@@ -104,15 +107,68 @@ def meet(who: str, addresses: list[str]) -> list[int]:
     return met
 
 
-def post(who: str, member_id: int, keys: list[str]) -> list[points.Posted]:
+def earn(who: str, member_id: int, keys: list[str]) -> list[Posted]:
     posted = []
     for key in keys:
         together()
         with db.transaction() as session:
-            posted.append(
-                points.post(session, member_id, 7, kind="earn", reason="stay", key=key, actor=who, now=NOW)
-            )
+            cause = Cause(Kind.earn, "stay", key, actor=who)
+            posted.append(ledger.credit(session, member_id, 7, cause=cause, now=NOW))
     return posted
+
+
+def spend_the_last(who: str, member_id: int, times: int) -> list[str]:
+    """Each time there are ten points, and each process wants all of them: "spent" or "no"."""
+    told = []
+    for time in range(times):
+        if who == "a":
+            with db.transaction() as session:
+                ledger.credit(
+                    session, member_id, 10, cause=Cause(Kind.gift, "test", f"g{time}", who), now=NOW
+                )
+        together()
+        try:
+            with db.transaction() as session:
+                cause = Cause(Kind.redeem, "test", f"{who}{time}", who)
+                ledger.debit(session, member_id, 10, cause=cause, now=NOW)
+            told.append("spent")
+        except NotEnoughPoints:
+            told.append("no")
+        together()
+    return told
+
+
+def capture_or_lapse(who: str, member_id: int, times: int) -> list[bool]:
+    """Process a captures a hold a moment before its end, b sweeps a moment after it; whether each found it active."""
+    found = []
+    for time in range(times):
+        with db.transaction() as session:
+            held = holds.hold(
+                session,
+                member_id,
+                20,
+                reason="test",
+                key=f"h{time}",
+                actor="test",
+                now=NOW,
+                lasts=timedelta(hours=1),
+            )
+        together()
+        if who == "a":
+            cause = Cause(Kind.redeem, "test", f"c{time}", who)
+            try:
+                with db.transaction() as session:
+                    holds.capture(
+                        session, held.id, cause=cause, now=held.deadline - timedelta(microseconds=1)
+                    )
+                found.append(True)
+            except HoldOver:
+                found.append(False)
+        else:
+            with db.transaction() as session:
+                found.append(holds.lapse_due(session, now=held.deadline) == 1)
+        together()
+    return found
 
 
 def claim(who: str, contact_ids: list[int]) -> list[int]:

@@ -14,12 +14,13 @@ from sqlalchemy import select
 
 from data import Base, db, demo, demo_plan
 from data.demo import STRANGER_TELEGRAM, STRANGER_WECHAT, DemoMember, Seeded
-from data.hotels import Hotel, Stay
+from data.hotels import Hotel
+from data.ledger_rows import PointEntry
 from data.members import Contact, Member
-from data.points import PointEntry
+from data.stays import Stay
 from tests.conftest import NOW, seed_demo
 
-NOTHING = Seeded(hotels=0, members=0, contacts=0, stays=0, entries=0)
+NOTHING = Seeded(hotels=0, members=0, contacts=0, stays=0, entries=0, rewards=0)
 
 
 def seed(now: datetime = NOW) -> Seeded:
@@ -31,7 +32,9 @@ def everything() -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, names opened (sealed ones differ each time)."""
     with db.reading() as session:
         return {
-            table.name: [tuple(map(str, row)) for row in session.execute(select(table).order_by(table.c.id))]
+            table.name: [
+                tuple(map(str, row)) for row in session.execute(select(table).order_by(*table.primary_key))
+            ]
             for table in Base.metadata.sorted_tables
         }
 
@@ -55,6 +58,7 @@ def test_it_says_what_it_added(database: str) -> None:
         contacts=len(rows["contacts"]),
         stays=len(rows["stays"]),
         entries=len(rows["point_entries"]),
+        rewards=len(rows["rewards"]),
     )
     assert added.hotels == 2
     assert 55 <= added.members <= 65

@@ -10,11 +10,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Column, Integer, MetaData, String, func, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from data import Base, db, schema
-from data.members import Member
-from data.points import PointEntry
+from data import Base, db, ledger, ledger_check, points, schema
+from data.ledger import Cause
+from data.ledger_rows import Kind
+from data.members import Contact, Member
+from data.schema import MIGRATIONS
 from tests.conftest import NOW, PostgresServer, connected, seed_demo
 from tests.data import rivals as deeds
 from tests.data.rivals import Rivals
@@ -76,6 +79,62 @@ def test_up_down_up_with_a_full_house(blank_database: str) -> None:
     assert [member.name for member in seed_demo()] == [member.name for member in first]
 
 
+# What a house of version 0001 could hold: three members, one who spent from several lots, one below zero.
+OLD_ROWS = """
+INSERT INTO hotels (id, code, names, city, time_zone, currency) VALUES
+  (1, 'HLSH', '{}', 'Shanghai', 'Asia/Shanghai', 'CNY');
+INSERT INTO members (id, number, name, locale, tier, home_hotel_id, joined_at) VALUES
+  (1, 'ZK1', 'v1.x.y', 'en', 'gold', 1, '2024-01-01 00:00:00.000000'),
+  (2, 'ZK2', 'v1.x.y', 'en', 'gold', NULL, '2024-01-01 00:00:00.000000'),
+  (3, 'ZK3', 'v1.x.y', 'en', 'gold', NULL, '2024-01-01 00:00:00.000000');
+INSERT INTO stays (id, confirmation, hotel_id, member_id, room_type, arrival, departure, status) VALUES
+  (1, 'HLSH-1', 1, 1, 'creek_king', '2024-02-01', '2024-02-03', 'checked_out');
+INSERT INTO point_entries (id, member_id, amount, kind, reason, key, actor, at) VALUES
+  (1, 1, 500, 'earn', 'welcome', 'welcome:1', 'programme', '2024-01-01 03:00:00.123456'),
+  (2, 2, 10, 'earn', 'stay', 'stay:a', 'pms', '2024-01-02 03:00:00.000000'),
+  (3, 1, 840, 'earn', 'stay', 'stay:HLSH-1', 'pms', '2024-02-03 05:00:00.000000'),
+  (4, 1, -800, 'redeem', 'breakfast', 'redeem:1', 'guest', '2024-02-04 05:00:00.000000'),
+  (6, 2, -25, 'adjust', 'mistake', 'fix:1', 'desk', '2024-02-05 05:00:00.000000'),
+  (7, 2, 20, 'earn', 'stay', 'stay:b', 'pms', '2024-02-06 05:00:00.000000');
+"""
+
+
+def test_what_was_posted_before_is_carried_over(blank_database: str) -> None:
+    """Up from 0001 with a ledger in it, then on with it, then down again: every entry as it was."""
+    engine = db.engine()
+    schema.upgrade(engine, to="0001")
+    with engine.begin() as connection:
+        for statement in OLD_ROWS.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+        before = old_entries(connection)
+    schema.upgrade(engine)
+    assert ledger_check.verify(engine, now=NOW).faults == ()
+    with db.transaction() as session:
+        balances = [points.balance(session, member, now=NOW) for member in (1, 2, 3)]
+        assert balances == [540, 5, 0]
+        assert {lot.number: lot.points for lot in points.standing(session, 1, now=NOW).usable} == {2: 540}
+        ledger.debit(session, 1, 40, cause=Cause(Kind.redeem, "breakfast", "redeem:2", "guest"), now=NOW)
+    assert ledger_check.verify(engine, now=NOW).faults == ()
+    schema.downgrade(engine, "0001")
+    with engine.begin() as connection:
+        assert old_entries(connection)[: len(before)] == before
+        assert len(old_entries(connection)) == len(before) + 1
+        connection.exec_driver_sql("DELETE FROM hotels WHERE id = 2")  # the old tables are all there
+    with pytest.raises(DatabaseError, match="append-only"), engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM point_entries")
+    schema.upgrade(engine)
+    assert differences() == []
+    assert ledger_check.verify(engine, now=NOW).faults == ()
+
+
+def old_entries(connection: Connection) -> list[tuple[Any, ...]]:
+    rows = connection.exec_driver_sql(
+        "SELECT id, member_id, amount, kind, reason, key, actor, at FROM point_entries ORDER BY id"
+    )
+    return [tuple(row) for row in rows]
+
+
 def test_downgrade_leaves_no_function_behind(
     postgres_server: PostgresServer, request: pytest.FixtureRequest
 ) -> None:
@@ -85,7 +144,13 @@ def test_downgrade_leaves_no_function_behind(
     with connected(fresh):
         schema.upgrade(db.engine())
         with db.engine().connect() as connection:
-            assert connection.scalars(ours).all() == ["point_entries_refuse"]
+            assert set(connection.scalars(ours)) == {
+                "point_entries_refuse",
+                "point_allocations_refuse",
+                "point_lots_refuse",
+                "audit_entries_refuse",
+                "programme_versions_refuse",
+            }
         schema.downgrade(db.engine(), "base")
         with db.engine().connect() as connection:
             assert connection.scalars(ours).all() == []
@@ -112,7 +177,7 @@ def test_foreign_keys_are_on_again_after_an_upgrade(blank_database: str) -> None
     schema.upgrade(db.engine())
     with pytest.raises(IntegrityError), db.transaction() as session:
         session.add(
-            PointEntry(member_id=404, amount=1, kind="earn", reason="stay", key="k", actor="pms", at=NOW)
+            Contact(channel="telegram", address="1", member_id=404, first_heard_at=NOW, last_heard_at=NOW)
         )
 
 
@@ -120,10 +185,11 @@ def test_a_migration_that_fails_leaves_nothing(
     blank_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "MIGRATIONS", _copied_migrations(tmp_path))
-    second = schema.MIGRATIONS / "versions" / "v0002_broken.py"
-    second.write_text(
+    newest = schema.newest()
+    broken = schema.MIGRATIONS / "versions" / "v9999_broken.py"
+    broken.write_text(
         "from alembic import op\n"
-        "revision, down_revision, branch_labels, depends_on = '0002', '0001', None, None\n"
+        f"revision, down_revision, branch_labels, depends_on = '9999', '{newest}', None, None\n"
         "def upgrade():\n"
         "    op.execute('CREATE TABLE half_way (id INTEGER)')\n"
         "    raise ZeroDivisionError\n"
@@ -142,11 +208,12 @@ def test_draft_writes_what_is_missing(
         connection.exec_driver_sql("DROP TABLE messages")
     drafted = schema.draft(db.engine(), "messages again").read_text()
     assert "messages again" in drafted
-    assert "down_revision = '0001'" in drafted
+    newest = max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v0*.py"))
+    assert f"down_revision = '{newest}'" in drafted
     assert "sa.DateTime(timezone=True)" in drafted
     assert "data." not in drafted  # a version names the database's own types
     with connected(f"sqlite:///{tmp_path / 'other.db'}"):
-        schema.upgrade(db.engine(), to="0001")
+        schema.upgrade(db.engine(), to=newest)
         with db.engine().begin() as connection:
             connection.exec_driver_sql("DROP TABLE messages")
         schema.upgrade(db.engine())

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from bot.app import utc_now
-from data import points
+from data import ledger
 from data.db import insert_once, transaction
 from data.dialogues import DialogueTurn
+from data.ledger import Cause
+from data.ledger_rows import Kind
 from data.promises import Draft
 
 MEMBER = 1  # whose ledger the deeds are written in
@@ -33,10 +35,8 @@ class Brain:
     async def answer(self, facts: Any, words: str) -> Any:
         await asyncio.sleep(self.late_by if LATE in words else 0.5 if SOON in words else 0)
         with transaction() as db:
-            points.post(
-                db, MEMBER, 1, kind="earn", reason=f"contact {facts.contact_id}",
-                key=f"deed:{facts.turn}", actor="test", now=utc_now(),
-            )  # fmt: skip
+            cause = Cause(Kind.earn, f"contact {facts.contact_id}", f"deed:{facts.turn}", "test")
+            ledger.credit(db, MEMBER, 1, cause=cause, now=utc_now())
 
         def write(db: Any, now: Any) -> None:
             insert_once(db, DialogueTurn, conversation=facts.conversation, before={}, events=[], at=now)

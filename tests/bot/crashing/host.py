@@ -17,9 +17,9 @@ from sqlalchemy import func, select
 
 from bot.settings import Settings
 from data import db
+from data.ledger_rows import PointEntry
 from data.members import Contact
 from data.messages import Message
-from data.points import PointEntry
 from tests.bot.crashing.house import Pace, serve
 from tests.bot.crashing.platforms import Platforms, free_port, platforms
 from tests.conftest import KEYS

@@ -1,0 +1,1 @@
+"""The commands of `zhike`, by subject; `bot/cli.py` puts them together."""
