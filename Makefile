@@ -21,7 +21,7 @@ run: model ## the sandbox with two phones on http://127.0.0.1:8000/
 	$(RUN)zhike serve --sandbox
 
 test: model ## every test
-	$(RUN)pytest $(ARGS)
+	$(RUN)pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff, mypy, import-linter, translations complete
 	$(RUN)ruff check .

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any, ClassVar
 
 from rasa_sdk import Action, Tracker
@@ -76,5 +76,10 @@ class GuestAction(Action, ABC):
                 utter, values = self.act(db, Guest.of(tracker), **used)
         except Refusal as no:
             utter, values = no.utter, no.values
-        dispatcher.utter_message(response=utter, **values)
+        dispatcher.utter_message(response=utter, **{name: _plain(value) for name, value in values.items()})
         return [SlotSet(slot, None) for slot in self.uses]
+
+
+def _plain(value: Any) -> Any:
+    """What a phrase's blank is given: it travels as JSON, and the phrasebook reads days and moments from text."""
+    return value.isoformat() if isinstance(value, date) else value

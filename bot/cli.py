@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
-from bot import logs, training
+from bot import import_commands, key_commands, logs, training
 from bot.commands import ledger, members, programme
 from bot.commands.console import ACTOR, err, open_house, out, settings_here, stop
 from bot.settings import BadSettings, Settings
@@ -34,6 +34,9 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(programme.app, name="programme")
 app.add_typer(programme.rewards_app, name="rewards")
 app.add_typer(members.app, name="members")
+app.add_typer(import_commands.import_app, name="import")
+app.add_typer(import_commands.export_app, name="export")
+app.add_typer(key_commands.app, name="keys")
 
 SANDBOX_DATABASE = "sqlite:///var/sandbox.db"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -19,7 +19,7 @@ from data.members import Member
 from data.offers import is_offered
 from data.programme import Programme
 from data.programme_versions import in_force
-from data.redeeming import REASON, agreed, zone_of
+from data.redeeming import REASON, Agreed, zone_of
 from data.redemptions import EXTRA_KEY, Redemption, RedemptionState
 from data.rewards import Reward
 
@@ -40,7 +40,7 @@ def confirm(db: Session, redemption_id: int, *, actor: str, now: datetime) -> Re
     if redemption.state in (RedemptionState.confirmed, RedemptionState.fulfilled):
         return redemption
     _still_held(redemption, now=now)
-    terms = agreed(db, redemption)
+    terms = Agreed(**redemption.terms)
     extra = _extra(db, terms.extra, now=now)
     # The sweeper asks nobody's account: only this lock keeps it from ending the hold between here and the code.
     redemption = redemptions.found(db, redemption_id, lock=True)
@@ -92,6 +92,7 @@ def _bring_along(
         reward_id=extra.id,
         quantity=1,
         points=0,
+        terms={},
         state=RedemptionState.confirmed.value,
         key=f"{EXTRA_KEY}{redemption.id}",
         comes_with_id=redemption.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -115,33 +115,37 @@ def claw_back(
     return ledger.write(db, account, moves, cause=cause, now=now) if moves else None
 
 
-def once_a_person(db: Session, members: Iterable[int], *, programme: Programme) -> list[PointEntry]:
-    """Gifts that one person has had a second time through these memberships: the later ones, none twice."""
+def given_twice(
+    db: Session, one: Collection[int], other: Collection[int], *, programme: Programme
+) -> list[PointEntry]:
+    """Gifts that a person gets once and has had through both these sets of memberships: the later of each two.
+
+    What a set had twice in itself was settled when it came together.
+    """
+    first, second = _first_gifts(db, one, programme), _first_gifts(db, other, programme)
+    both = [(first[which], second[which]) for which in first.keys() & second.keys()]
+    return sorted((max(pair, key=_order) for pair in both), key=_order)
+
+
+def _first_gifts(db: Session, members: Collection[int], programme: Programme) -> dict[Any, PointEntry]:
+    """The first welcome, and the first birthday of each year."""
     gifts = db.scalars(
         select(PointEntry)
         .where(
-            PointEntry.member_id.in_(list(members)),
+            PointEntry.member_id.in_(members),
             PointEntry.kind == Kind.gift.value,
             PointEntry.reason.in_(["welcome", "birthday"]),
         )
-        .order_by(PointEntry.at, PointEntry.id)
+        .order_by(PointEntry.at.desc(), PointEntry.id.desc())
     )
-    had: set[Any] = set()
-    twice = []
-    for gift in gifts:
-        # A welcome once in a life, a birthday once a year.
-        which = (gift.reason, programme.today(gift.at).year if gift.reason == "birthday" else None)
-        if which in had:
-            twice.append(gift)
-        had.add(which)
-    return [gift for gift in twice if not _is_reversed(db, gift)]
+    return {
+        (gift.reason, programme.today(gift.at).year if gift.reason == "birthday" else None): gift
+        for gift in gifts
+    }
 
 
-def _is_reversed(db: Session, entry: PointEntry) -> bool:
-    return (
-        db.execute(select(PointEntry.id).where(PointEntry.reverses_id == entry.id).limit(1)).first()
-        is not None
-    )
+def _order(entry: PointEntry) -> tuple[datetime, int]:
+    return entry.at, entry.id
 
 
 def _carry_debts(db: Session, gone_id: int, keep_id: int, *, actor: str, now: datetime) -> int:

@@ -66,11 +66,13 @@ def merge(db: Session, *, keep_id: int, gone_id: int, proof: Proof, actor: str, 
         return Merged(keep_id, gone_id, Carried(0, 0, 0), 0, again=True)
     keep, gone = _checked(db, keep_id, gone_id, proof, now=now)
     rules = in_force(db, now=now)
+    families = persons.family(db, keep_id), persons.family(db, gone_id)
+    gifts = merged_points.given_twice(db, *families, programme=rules.programme)
     carried = merged_points.carry_over(db, gone_id, keep_id, actor=actor, now=now)
     own = merged_records.move(db, keep, gone, rules=rules, actor=actor, now=now)
     gone.status, gone.merged_into_id = MemberStatus.merged.value, keep_id
     db.flush()
-    clawed_back = _claw_back_gifts(db, keep, gone, own, rules=rules, actor=actor, now=now)
+    clawed_back = _claw_back(db, gifts, own, gone_id=gone_id, rules=rules, actor=actor, now=now)
     tier_moves.settle(db, keep_id, cause=f"merge:{gone_id}", actor=actor, now=now)
     facts = {"keep": keep_id, "gone": gone_id, "proof": merge_proof.kind_of(proof), "own_referrals": own}
     for each in (keep_id, gone_id):
@@ -104,18 +106,23 @@ def _heirs(db: Session, member_id: int) -> set[int]:
     return heirs
 
 
-def _claw_back_gifts(
-    db: Session, keep: Member, gone: Member, own: list[int], *, rules: InForce, actor: str, now: datetime
+def _claw_back(
+    db: Session,
+    gifts: list[PointEntry],
+    own: list[int],
+    *,
+    gone_id: int,
+    rules: InForce,
+    actor: str,
+    now: datetime,
 ) -> int:
-    """Gifts of which one person has one, and thanks for having brought oneself; how many points they were."""
-    members = persons.family(db, keep.id)
-    gifts = merged_points.once_a_person(db, members, programme=rules.programme)
+    """Take back gifts given twice, and the thanks for having brought oneself; how many points they were."""
     keys = [f"referral:{referral}:{side}" for referral in own for side in ("referrer", "friend")]
-    gifts += db.scalars(select(PointEntry).where(PointEntry.key.in_(keys)).order_by(PointEntry.id))
+    thanks = db.scalars(select(PointEntry).where(PointEntry.key.in_(keys)).order_by(PointEntry.id))
     owe = rules.programme.earn.claw_back == "owe"
     taken = 0
-    for gift in gifts:
-        cause = Cause(Kind.reverse, GIFT_TWICE, f"merge:{gone.id}:gift:{gift.id}", actor)
+    for gift in (*gifts, *thanks):
+        cause = Cause(Kind.reverse, GIFT_TWICE, f"merge:{gone_id}:gift:{gift.id}", actor)
         posted = claw_back(db, gift.id, gift.amount, cause=cause, now=now, owe=owe)
         taken -= posted.amount if posted else 0
     return taken

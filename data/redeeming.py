@@ -9,7 +9,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from data import audit, holds, ledger, redemptions, reward_stock, rewards
-from data.audit import AuditEntry
 from data.db import insert_once
 from data.hotels import Hotel
 from data.ledger import KeyUsedOtherwise
@@ -89,14 +88,6 @@ def begin(
     )
 
 
-def agreed(db: Session, redemption: Redemption) -> Agreed:
-    """What was agreed when the hold began, as the audit log has it."""
-    written = select(AuditEntry.facts).where(
-        AuditEntry.subject == f"redemption:{redemption.id}", AuditEntry.deed == _HELD
-    )
-    return Agreed(**db.scalars(written).one())
-
-
 def _check_wish(key: str, quantity: int) -> None:
     if type(quantity) is not int or not 1 <= quantity <= MOST_AT_ONCE:
         raise BadInput("quantity", "does not fit here.", f"Write a whole number from 1 to {MOST_AT_ONCE}.")
@@ -168,6 +159,9 @@ def _hold(
     )
     if not reward_stock.take(db, reward, quantity):
         raise RewardGone
+    agreed = Agreed(
+        reward.code, quantity, price.list_points, price.percent_off, price.extra, programme=law.version
+    )
     redemption_id = insert_once(
         db,
         Redemption,
@@ -175,6 +169,7 @@ def _hold(
         reward_id=reward.id,
         quantity=quantity,
         points=price.points,
+        terms=asdict(agreed),
         state=RedemptionState.held.value,
         key=key,
         hold_id=held.id,
@@ -187,9 +182,6 @@ def _hold(
         raise KeyUsedOtherwise(
             "key", "this key belongs to another member's redemption.", "Use a key of its own."
         )
-    agreed = Agreed(
-        reward.code, quantity, price.list_points, price.percent_off, price.extra, programme=law.version
-    )
     audit.record(db, _HELD, f"redemption:{redemption_id}", actor=actor, now=now, **asdict(agreed))
     return redemptions.found(db, redemption_id)
 

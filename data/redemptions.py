@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, and_, func, or_, select, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, and_, func, or_, select, text
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from data.db import Base, UtcDateTime
@@ -44,6 +44,8 @@ class Redemption(Base):
     reward_id: Mapped[int] = mapped_column(ForeignKey("rewards.id"))
     quantity: Mapped[int]
     points: Mapped[int]  # for all of it; 0 for an extra that came with another redemption
+    # What was agreed when the hold began; prices and the programme may change meanwhile. See `data.redeeming`.
+    terms: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(16))
     key: Mapped[str] = mapped_column(String(128), unique=True)  # of the wish: the same wish twice is one
     hold_id: Mapped[int | None] = mapped_column(ForeignKey("point_holds.id"), unique=True)

@@ -91,12 +91,16 @@ def _empty(url: str) -> None:
         # for this transaction only.
         connection.execute("SET LOCAL lock_timeout = '10s'")
         connection.execute("SET LOCAL session_replication_role = replica")
-        for table in Base.metadata.sorted_tables:
-            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
-        connection.execute(
-            "SELECT setval(oid, 1, false) FROM pg_class"
-            " WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+        emptied = [sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in Base.metadata.tables]
+        emptied.append(
+            sql.SQL(
+                "SELECT setval(oid, 1, false) FROM pg_class"
+                " WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace"
+            )
         )
+        connection.execute(
+            sql.SQL(";").join(emptied)
+        )  # in one go: each test that uses the database waits for it
 
 
 @pytest.fixture(scope="session")

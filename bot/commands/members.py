@@ -1,47 +1,19 @@
-"""`zhike members`: what a person may ask of us: their data, one membership out of two, to be forgotten."""
+"""`zhike members`: what a person may ask of us: to be forgotten, or to have one membership instead of two."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bot.commands.console import ACTOR, open_house, out, refused
-from data import db, dossier, enrolment, erasure, merging
+from data import db, enrolment, erasure, merging
 from data.merging import DocumentSeen
 from data.refusals import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="A member's own data.")
 
 Number = Annotated[str, typer.Argument(help="The member's card number.")]
-
-
-@app.command()
-def export(
-    number: Number,
-    file: Annotated[
-        Path | None, typer.Option("--out", help="Where to write it; left out: to the screen.")
-    ] = None,
-) -> None:
-    """Everything we hold about a member, readable, as JSON."""
-    from bot.app import utc_now
-
-    open_house()
-    try:
-        with db.reading() as session:
-            told = dossier.of(session, enrolment.member_by_number(session, number).id, now=utc_now())
-    except BadInput as error:
-        refused(error)
-    text = json.dumps(told, ensure_ascii=False, indent=2) + "\n"
-    if file is None:
-        typer.echo(text, nl=False)
-        return
-    # A person's data: for the owner of the file and nobody else.
-    file.touch(mode=0o600, exist_ok=False)
-    file.write_text(text, encoding="utf-8")
-    out.print(f"Written to {file}.")
 
 
 @app.command()

@@ -105,12 +105,12 @@ async def test_an_action_that_fails_fails_the_turn(
 ) -> None:
     from bot.brain import TurnFailed
 
-    def broken(*given: Any) -> int:
+    def broken(*given: Any, **named: Any) -> int:
         raise error
 
     talk = Conversation(trained, people[0])
     with monkeypatch.context() as patched:
-        patched.setattr(points, "balance", broken)
+        patched.setattr(points, "standing", broken)
         with pytest.raises(TurnFailed) as failed:
             await talk.say("how many points do I have?")
     assert failed.value.__cause__ is error, "reception asks whether it was the database"

@@ -21,7 +21,8 @@ from data import db
 from data.members import Member
 
 ZHIKE = Path(sys.executable).parent / "zhike"
-COMMANDS = {"serve", "train", "chat", "parse", "db", "check"}
+COMMANDS = {"serve", "train", "chat", "parse", "check"}
+GROUPS = {"db", "ledger", "programme", "rewards", "members", "import", "export", "keys"}
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,10 @@ def test_serve_without_a_channel(tmp_path: Path) -> None:
 def test_the_list_of_commands_is_whole() -> None:
     assert {str(info.callback.__name__) for info in cli.app.registered_commands if info.callback} | {
         str(group.name) for group in cli.app.registered_groups
-    } == COMMANDS
+    } == COMMANDS | GROUPS
 
 
-@pytest.mark.parametrize("given", [[name] for name in sorted(COMMANDS)] + [["db", "upgrade"], ["db", "seed"]])
+@pytest.mark.parametrize("given", [[name] for name in sorted(COMMANDS | GROUPS)] + [["db", "upgrade"], ["db", "seed"]])
 def test_every_command_explains_itself(run: Run, given: list[str]) -> None:
     ended = run(*given, "--help")
     assert ended.code == 0

@@ -8,15 +8,18 @@ import multiprocessing
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from typing import Any
+
+from sqlalchemy import select
 
 from data import catalogue, confirming, coupons, db, redeeming, redemptions, reward_stock, sealed, settling
 from data.coupon_descriptions import NewCoupon
 from data.ledger import KeyUsedOtherwise
+from data.redemptions import Redemption
 from data.refusals import Refusal
-from tests.conftest import KEYS, NOW
+from tests.conftest import KEYS
 from tests.data.reward_scenes import BY, LATER
 from tests.data.rivals import PATIENCE, together
 
@@ -195,19 +198,21 @@ def _ask(url: str, member_id: int, codes: list[str], tries: int) -> list[Any]:
         db.disconnect()
 
 
-def live(who: str, members: list[int], codes: list[str], seed: int, steps: int) -> int:
+def live(who: str, members: list[int], codes: list[str], now: datetime, steps: int) -> int:
     """Do whatever comes to mind, as fast as it goes; gives how much of it was not refused.
 
     Members, rewards and extras are shared, so whoever locks in another order than the rest meets a deadlock.
     """
-    luck = random.Random(f"{who}{seed}")
+    luck = random.Random(f"{who}{now}")
     listed = catalogue.read_catalogue(catalogue.sample())
     numbers = itertools.count()
-    known: list[int] = []
+    by = {"actor": who, "now": now}
+    with db.reading() as session:
+        known = list(session.scalars(select(Redemption.id).order_by(Redemption.id)))
 
     def begin() -> Any:
-        asked = {"key": f"{who}{seed}:{next(numbers)}", "channel": "telegram", "actor": who}
-        asked |= {"now": luck.choice([NOW, LATER]), "quantity": luck.choice([1, 1, 2])}
+        asked = {"key": f"{who}{now}:{next(numbers)}", "channel": "telegram", **by}
+        asked |= {"quantity": luck.choice([1, 1, 2])}
         begun = tried(redeeming.begin, luck.choice(members), luck.choice(codes), gives="id", **asked)
         if isinstance(begun, int):
             known.append(begun)
@@ -216,15 +221,15 @@ def live(who: str, members: list[int], codes: list[str], seed: int, steps: int) 
     def hand_over() -> Any:
         with db.reading() as session:
             code = redemptions.found(session, luck.choice(known)).code or ""
-        return tried(settling.fulfil, code, hotel="HLSH", **BY)
+        return tried(settling.fulfil, code, hotel="HLSH", **by)
 
     deeds: dict[str, tuple[int, Callable[[], Any]]] = {
         "begin": (8, begin),
-        "confirm": (5, lambda: tried(confirming.confirm, luck.choice(known), **BY)),
-        "cancel": (4, lambda: tried(settling.cancel, luck.choice(known), why="guest", **BY)),
+        "confirm": (5, lambda: tried(confirming.confirm, luck.choice(known), **by)),
+        "cancel": (4, lambda: tried(settling.cancel, luck.choice(known), why="guest", **by)),
         "hand over": (1, hand_over),
-        "sweep": (1, lambda: tried(reward_stock.lapse_due, now=LATER, limit=5)),
-        "load": (1, lambda: tried(catalogue.load, luck.sample(listed, len(listed)), **BY)),
+        "sweep": (1, lambda: tried(reward_stock.lapse_due, now=now, limit=5)),
+        "load": (1, lambda: tried(catalogue.load, luck.sample(listed, len(listed)), **by)),
     }
     together()
     done = 0

@@ -68,6 +68,9 @@ def test_short_answers_keep_their_sense(meaning: Meaning, text: str, intent: str
 def test_a_choice_typed_means_the_choice_tapped(meaning: Meaning, locale: str) -> None:
     book = Phrasebook.load()
     values = {"name": "Li", "points": 2, "message": "1", "channel": "wechat", "reason": "48001"}
+    values |= {"needed": 3, "most": 2, "left": 1, "tier": "Gold", "hotel": "HLSH", "currency": "CNY"}
+    values |= {"owed": 2, "ending": 1, "pending": 3, "last_day": "2026-03-14", "ready_day": "2026-03-14"}
+    values |= {"day": "2026-03-14", "at": "2026-03-14T09:59:00+08:00"}
     choices = {choice for name in book.names for choice in book.say(name, locale, values).choices}
     assert choices
     assert {title: f"/{meaning(title)[0]}" for title, _ in choices} == dict(choices)

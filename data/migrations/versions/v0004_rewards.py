@@ -62,6 +62,7 @@ def _make_redemptions() -> None:
         sa.Column("reward_id", sa.Integer(), nullable=False),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("terms", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("key", sa.String(128), nullable=False),
         sa.Column("hold_id", ROW_ID, nullable=True),

@@ -1,0 +1,6 @@
+"""The HTTP API for property-management systems, which stands at `PREFIX`."""
+
+from bot.api.problems import PREFIX
+from bot.api.table import routes
+
+__all__ = ["PREFIX", "routes"]
