@@ -123,6 +123,7 @@ def _seed(now: datetime) -> object:
 
 
 def _demo_people() -> list[Person]:
+    from bot.app import utc_now
     from bot.sandbox import Person
     from data import demo
 
@@ -132,7 +133,7 @@ def _demo_people() -> list[Person]:
                 member_id=each.member_id, number=each.number, name=each.name, tier=each.tier,
                 locale=each.locale, points=each.points, telegram=each.telegram, wechat=each.wechat,
             )
-            for each in demo.people(db)
+            for each in demo.people(db, now=utc_now())
         ]  # fmt: skip
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from bot import logs
-from bot.database import open_database
-from bot.settings import Settings
+from bot.commands.console import ACTOR, err, open_house, refused
 from data import api_keys, db
 from data.api_keys import Scope
 from data.refusals import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="Keys for property-management systems.")
-
-out = Console()
-err = Console(stderr=True)
-
-ACTOR = "staff:shell"  # whoever may run commands where the house runs
 
 
 @app.command()
@@ -32,14 +24,17 @@ def issue(
     """Make a key and print it, once: it cannot be shown again."""
     from bot.app import utc_now
 
-    _open()
+    open_house()
     try:
         with db.transaction() as session:
             issued = api_keys.issue(session, name, scope, actor=ACTOR, now=utc_now())
     except BadInput as error:
-        raise _refused(error) from None
+        refused(error)
     err.print(f"{issued.name} opens {', '.join(each.value for each in issued.scopes)}.", highlight=False)
-    err.print("Keep it where you keep passwords. Only a digest stays here: who loses it issues another.")
+    err.print(
+        "Keep it where you keep passwords. Only a digest stays here: who loses it issues another.",
+        soft_wrap=True,
+    )
     # Alone on standard output, and whole: it may be piped into a file.
     typer.echo(issued.text)
 
@@ -47,7 +42,7 @@ def issue(
 @app.command("list")
 def list_all() -> None:
     """Every key that was ever issued, without the secrets."""
-    _open()
+    open_house()
     table = Table("name", "begins with", "opens", "issued", "revoked", show_edge=False)
     with db.reading() as session:
         for key in api_keys.all_keys(session):
@@ -59,7 +54,7 @@ def list_all() -> None:
                 f"{key.made_at:%Y-%m-%d %H:%M} UTC",
                 revoked,
             )
-    out.print(table)
+    Console().print(table)  # as wide as the terminal is now
 
 
 @app.command()
@@ -67,21 +62,10 @@ def revoke(name: Annotated[str, typer.Argument(help="As in `zhike keys list`.")]
     """Let a key open nothing any more, from this moment on."""
     from bot.app import utc_now
 
-    _open()
+    open_house()
     try:
         with db.transaction() as session:
             news = api_keys.revoke(session, name, actor=ACTOR, now=utc_now())
     except BadInput as error:
-        raise _refused(error) from None
+        refused(error)
     typer.echo(f"{name} {'opens nothing any more' if news else 'was revoked before'}.")
-
-
-def _open() -> None:
-    settings = Settings.from_environment(os.environ)
-    logs.configure(settings.log_format)
-    open_database(settings)
-
-
-def _refused(error: BadInput) -> typer.Exit:
-    err.print(f"[red]zhike:[/red] {error.field} {error.problem} {error.remedy}", highlight=False)
-    return typer.Exit(1)

@@ -8,15 +8,15 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from data import catalogue, demo_plan, earning, ledger, programme, programme_versions
+from data import catalogue, demo_plan, earning, ledger, points, programme, programme_versions
 from data.db import insert_once
 from data.demo_plan import House, Person, Story
 from data.hotels import Hotel
 from data.ledger import Cause, Terms
-from data.ledger_rows import Kind, PointAccount
+from data.ledger_rows import Kind
 from data.members import Contact, Member
 from data.stays import Stay
 
@@ -77,15 +77,10 @@ def seed(db: Session, *, now: datetime) -> Seeded:
     )
 
 
-def people(db: Session) -> list[DemoMember]:
-    """The demo members that are in the database, by number."""
+def people(db: Session, *, now: datetime) -> list[DemoMember]:
+    """The demo members that are in the database, by number, with what they can spend at `now`."""
     planned = {person.number: person for person in demo_plan.group().people}
-    found = (
-        select(Member, func.coalesce(PointAccount.balance, 0))
-        .outerjoin(PointAccount, PointAccount.member_id == Member.id)
-        .where(Member.number.in_(planned))
-        .order_by(Member.number)
-    )
+    found = select(Member).where(Member.number.in_(planned)).order_by(Member.number)
     return [
         DemoMember(
             member_id=member.id,
@@ -93,11 +88,11 @@ def people(db: Session) -> list[DemoMember]:
             name=member.name,
             tier=member.tier,
             locale=member.locale,
-            points=points_now,
+            points=points.balance(db, member.id, now=now),
             telegram=planned[member.number].telegram,
             wechat=planned[member.number].wechat,
         )
-        for member, points_now in db.execute(found)
+        for member in db.scalars(found)
     ]
 
 

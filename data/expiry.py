@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, exists, or_, select, text
+from sqlalchemy import ColumnElement, and_, exists, or_, select, text
 from sqlalchemy.orm import Session
 
 from data import chain, ledger, points
@@ -43,7 +43,7 @@ def due_inactive(
     active = exists().where(
         PointEntry.member_id == PointAccount.member_id,
         PointEntry.at > since,
-        or_(PointEntry.kind.in_(counts), PointEntry.reason.in_(counts)),
+        _is_activity(counts),
     )
     older = exists().where(PointEntry.member_id == PointAccount.member_id, PointEntry.at <= since)
     held = exists().where(
@@ -63,12 +63,17 @@ def expire_inactive(
     active = select(PointEntry.id).where(
         PointEntry.member_id == member_id,
         PointEntry.at > since,
-        or_(PointEntry.kind.in_(counts), PointEntry.reason.in_(counts)),
+        _is_activity(counts),
     )
     if db.execute(active.limit(1)).first() is not None:
         return []
     held = _HELD_NOW.where(PointHold.deadline > now)
     return _close(db, member_id, ~held, reason="inactivity", now=now)
+
+
+def _is_activity(counts: Collection[str]) -> ColumnElement[bool]:
+    # A merge too: what the guest did under the other membership stands in the ledger of that one.
+    return or_(PointEntry.kind.in_([*counts, Kind.merge.value]), PointEntry.reason.in_(counts))
 
 
 def _close(db: Session, member_id: int, which: object, *, reason: str, now: datetime) -> list[Posted]:

@@ -34,5 +34,5 @@ def hotel_by_code(db: Session, code: str, *, field: str = "hotel") -> Hotel:
     hotel = db.scalars(asked).one_or_none() if CODE.fullmatch(code) else None
     if hotel is None:
         known = ", ".join(db.scalars(select(Hotel.code).order_by(Hotel.code)))
-        raise Unknown(field, f"no hotel has the code {code!r}.", f"Use one of: {known}.")
+        raise Unknown(field, "no hotel has this code.", f"Use one of: {known}.")
     return hotel

@@ -1,4 +1,7 @@
-"""What must hold between the rows of the ledger, as questions to the database: each answer is a row at fault."""
+"""What must hold between the rows of the ledger, as questions to the database: each answer is a row at fault.
+
+One list, and longer than a screen or two: it reads best whole, and every rule is written out in SQL.
+"""
 
 from __future__ import annotations
 

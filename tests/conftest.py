@@ -161,9 +161,9 @@ def demo_data(database: str) -> list[DemoMember]:
     return seed_demo()
 
 
-def seed_demo() -> list[DemoMember]:
-    """Write the demo group, as of `NOW`, into the database of this process."""
+def seed_demo(now: datetime = NOW) -> list[DemoMember]:
+    """Write the demo group, as of `now`, into the database of this process."""
     with db.transaction() as session:
-        demo.seed(session, now=NOW)
+        demo.seed(session, now=now)
     with db.reading() as session:
-        return demo.people(session)
+        return demo.people(session, now=now)

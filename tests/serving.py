@@ -32,7 +32,7 @@ def server(app: Any, port: int) -> uvicorn.Server:
             host="127.0.0.1",
             port=port,
             ws="none",
-            log_level="warning",
+            log_config=None,  # it would take uvicorn's records away from whoever tests what is logged
             access_log=False,
             timeout_graceful_shutdown=2,
         )

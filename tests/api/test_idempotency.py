@@ -158,14 +158,15 @@ def test_two_processes_that_are_retried_by_a_client(house: str, rivals: Rivals) 
 
 def test_a_request_that_is_still_running_is_not_waited_for_without_end(pms: Client, house: str) -> None:
     # Another process works on it and takes long: its transaction is open.
-    with db.transaction() as session:
-        session.execute(text("UPDATE api_keys SET made_at = made_at"))
-        columns = "api_key_id, key, fingerprint, status, body, at"
+    db.connect(house, patience=0.2)
+    other = db.new_engine(house)
+    columns = "api_key_id, key, fingerprint, status, body, at"
+    with other.connect() as connection:
         row = f"INSERT INTO api_requests ({columns}) SELECT id, 'k', '', 0, '', made_at FROM api_keys"
-        session.execute(text(row))
-        db.connect(house, patience=0.2)  # for those who come next
+        connection.execute(text(row))
         answer = pms.post("/members", MIN, key="k")
-        session.rollback()
+        connection.rollback()
+    other.dispose()
     said = {"still_running": 409} if house.startswith("postgresql") else {"not_available": 503}
     ((code, status),) = said.items()
     refused(answer, status, code)

@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import insert
 
-from data import db, demo, ledger, schema, sealed
-from data.ledger import Cause
-from data.ledger_rows import Kind
+from data import chain, db, demo, ledger, schema, sealed
+from data.ledger import Terms
+from data.ledger_rows import PointAccount, PointAllocation, PointEntry, PointLot
 from data.members import Member
 from tests.bench.house import KEYS, database
 from tests.bench.ledger import NOW
@@ -52,19 +54,52 @@ def run_zhike(url: str, *words: str) -> tuple[float, float]:
 
 
 def fill(entries: int) -> None:
-    """So many entries, written by the ledger itself."""
+    """So many entries, two stays and a redemption in turn, just as the ledger would write them, but in bulk."""
+    each = entries // MEMBERS
     with db.transaction() as session:
         for number in range(1, MEMBERS + 1):
             session.add(Member(id=number, number=f"ZK{number}", name="Bench", locale="en", joined_at=NOW))
-    each = entries // MEMBERS
     for number in range(1, MEMBERS + 1):
+        rows, lots, allocations, head = _history(number, each)
         with db.transaction() as session:
-            for turn in range(each):
-                key = f"{number}:{turn}"
-                if turn % 3 == 2:
-                    ledger.debit(session, number, 15, cause=Cause(Kind.redeem, "spa", key, "bench"), now=NOW)
-                else:
-                    ledger.credit(session, number, 10, cause=Cause(Kind.earn, "stay", key, "bench"), now=NOW)
+            session.execute(insert(PointEntry), rows)
+            session.execute(insert(PointLot), lots)
+            session.execute(insert(PointAllocation), allocations)
+            account = {"member_id": number, "entries": each, "balance": rows[-1]["balance_after"], "owed": 0}
+            session.execute(insert(PointAccount).values(**account, head=head))
+
+
+def _history(member: int, entries: int) -> tuple[list[Any], list[Any], list[Any], str]:
+    rows: list[dict[str, Any]] = []
+    lots: dict[int, int] = {}
+    allocations, head, balance = [], chain.START, 0
+    for seq in range(1, entries + 1):
+        changes = {seq: 10}
+        if seq % 3 == 0:
+            first, second = sorted(lot for lot, left in lots.items() if left)[:2]
+            changes = {first: -lots[first], second: lots[first] - 15}
+        amount = sum(changes.values())
+        balance += amount
+        values = {
+            "member_id": member, "seq": seq, "kind": "earn" if amount > 0 else "redeem", "amount": amount,
+            "balance_after": balance, "reason": "stay" if amount > 0 else "redemption",
+            "text_key": "utter_entry_stay", "facts": {"rule": "room", "base_minor": 1000}, "key": f"{member}:{seq}",
+            "actor": "bench", "channel": "", "at": NOW,
+        }  # fmt: skip
+        digest = chain.digest(head, ledger.content(values, Terms(NOW) if amount > 0 else None, changes))
+        rows.append({**values, "previous": head, "digest": digest})
+        head = digest
+        for lot, change in changes.items():
+            lots[lot] = lots.get(lot, 0) + change
+            if change:
+                allocations.append({"member_id": member, "seq": seq, "lot": lot, "amount": change})
+    terms = {"member_id": member, "amount": 10, "available_at": NOW}
+    return (
+        rows,
+        [{**terms, "number": lot, "remaining": left} for lot, left in lots.items()],
+        allocations,
+        head,
+    )
 
 
 def verify(kinds: Sequence[str], entries: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +30,11 @@ def chats(database_url: str, count: int) -> list[int]:
     sealed.use_keys(KEYS)
     db.connect(database_url)
     with db.reading() as session:
-        found = [int(person.telegram) for person in demo.people(session) if person.telegram]
+        found = [
+            int(person.telegram)
+            for person in demo.people(session, now=datetime.now(timezone.utc))
+            if person.telegram
+        ]
     return found[:count]
 
 

@@ -133,7 +133,9 @@ def test_the_list_of_commands_is_whole() -> None:
     } == COMMANDS | GROUPS
 
 
-@pytest.mark.parametrize("given", [[name] for name in sorted(COMMANDS | GROUPS)] + [["db", "upgrade"], ["db", "seed"]])
+@pytest.mark.parametrize(
+    "given", [[name] for name in sorted(COMMANDS | GROUPS)] + [["db", "upgrade"], ["db", "seed"]]
+)
 def test_every_command_explains_itself(run: Run, given: list[str]) -> None:
     ended = run(*given, "--help")
     assert ended.code == 0

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from data import corrections, db, expiry, holds, ledger, ledger_check, points
+from data import corrections, db, expiry, holds, ledger, ledger_check, merged_points, points
 from data.ledger import Cause, Posted, Terms
 from data.ledger_rows import Kind
 from data.points import Standing
 from data.refusals import BadInput, Unknown
 from tests.conftest import NOW
-from tests.data.conftest import everything
+from tests.data.conftest import everything, new_member
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -292,6 +292,18 @@ def test_activity_by_kind_or_reason_keeps_points(purse: Purse, counts: tuple[str
     purse.credit(100)
     purse.at += 600 * DAY
     assert inactive(purse, since=NOW - DAY, counts=counts) == []
+
+
+def test_a_merge_is_activity(purse: Purse) -> None:
+    """What the guest did under the membership that was merged into this one stands in that one's ledger."""
+    gone = Purse(new_member("ZK900002"))
+    gone.credit(100)
+    purse.at = gone.at = NOW + 500 * DAY
+    with db.transaction() as session:
+        merged_points.carry_over(session, gone.member_id, purse.member_id, actor="desk", now=purse.at)
+    purse.at += 300 * DAY
+    assert inactive(purse, since=NOW + 400 * DAY, counts=("stay",)) == []
+    assert inactive(purse, since=NOW + 600 * DAY, counts=("stay",)) == [-100]
 
 
 def test_inactivity_ends_everything_at_once(purse: Purse) -> None:

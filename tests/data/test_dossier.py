@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, Table
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, Table
 
 from data import (
     Base,
@@ -139,8 +139,6 @@ def test_every_table_that_leads_to_a_member_is_told_or_has_a_reason() -> None:
 
 
 def test_a_new_table_would_be_noticed() -> None:
-    from sqlalchemy import Column, ForeignKey, Integer
-
     wanted = MetaData()
     for table in Base.metadata.sorted_tables:
         table.to_metadata(wanted)

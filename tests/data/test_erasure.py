@@ -354,16 +354,19 @@ def test_points_that_come_back_later_end_when_it_is_done_again(shen: int) -> Non
     assert ledger_check.verify(db.engine(), now=NOW).faults == ()
 
 
-def test_a_merged_membership_goes_with_the_one_it_lives_on_in(shen: int) -> None:
-    other = join(replace(SHEN, number="ZK200009", phone="13601876544", email=None, document=None)).id
+def test_merged_memberships_go_with_the_one_they_live_on_in(shen: int) -> None:
+    """Over two merges: asked for by the oldest, all three go."""
+    bare = {"phone": None, "email": None, "document": None}
+    other, last = (join(replace(SHEN, number=number, **bare)).id for number in ("ZK200009", "ZK200011"))
+    proof = DocumentSeen(numbers=("E12345678",), birthday="1992-02-29")
     with db.transaction() as session:
         _talk(session, other, "telegram", "700200009")
-        proof = DocumentSeen(numbers=("E12345678",), birthday="1992-02-29")
         merging.merge(session, keep_id=shen, gone_id=other, proof=proof, actor="staff:wu", now=NOW)
+        merging.merge(session, keep_id=last, gone_id=shen, proof=proof, actor="staff:wu", now=NOW)
     done = erase(other)
-    assert (done.member_id, done.members) == (shen, (shen, other))
-    assert traces(each for each in opened() if "ZK200009" in each or "700200009" in each) == []
+    assert (done.member_id, done.members) == (last, (shen, other, last))
     assert traces(opened()) == []
+    assert not any(number in each for each in opened() for number in ("ZK200009", "ZK200011", "700200009"))
     with db.reading() as session:
         gone = session.get_one(Member, other)
         assert (gone.status, gone.merged_into_id, gone.name) == ("merged", shen, "")

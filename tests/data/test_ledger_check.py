@@ -453,6 +453,21 @@ def test_points_out_of_nowhere_are_told(lived: dict[str, int]) -> None:
     assert {fault.partition(":")[0] for fault in told} == {f"point_accounts (member {lived['owing']})"}
 
 
+def test_a_sum_that_is_wrong_is_told_though_it_is_sealed(lived: dict[str, int]) -> None:
+    """A program of ours that is wrong, not an intruder."""
+    with db.transaction() as session:
+        account = ledger.lock(session, lived["owing"])
+        account.balance += 5
+        wrong = cause(Kind.gift, "wrong sum")
+        posted = ledger.write(session, account, {}, cause=wrong, now=NOW, opens=(10, Terms(NOW)))
+    told = [str(fault) for fault in verify().faults]
+    entry = f"point_entries {posted.entry_id} (member {lived['owing']}, seq {posted.seq}): says a balance"
+    assert any(fault.startswith(entry) for fault in told)
+    assert any(
+        fault.startswith(f"point_accounts (member {lived['owing']}): says a balance") for fault in told
+    )
+
+
 def test_more_given_back_than_was_taken_is_told(lived: dict[str, int]) -> None:
     """By rows that are well sealed: a program of ours that is wrong, not an intruder."""
     with db.transaction() as session:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from bot import training
+from bot.app import utc_now
 from data import db, schema
 from data.demo import DemoMember
 from tests.bot.crashing.platforms import HOUSE, Platforms, free_port, platforms, until
@@ -134,7 +135,7 @@ class Outside:
 def outside_on(url: str, folder: Path, model: Path) -> Iterator[Outside]:
     """Platforms, and the demo group in the database at `url`."""
     with connected(url):
-        people = seed_demo()
+        people = seed_demo(utc_now())  # the house that is served has the real clock
     port = free_port()
     with platforms(port, folder / "platforms.log") as running:
         environment = {

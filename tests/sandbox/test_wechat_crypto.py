@@ -91,6 +91,8 @@ PACKED = bytes(16) + (5).to_bytes(4, "big") + b"hello" + APP_ID.encode()
         (base64.b64encode(b"x" * 17).decode(), "blocks"),
         ("<xml>plain</xml>", "base64"),
     ],
+    # Two of them are sealed anew in every process; several processes must give the tests the same names.
+    ids=range(9),
 )
 def test_what_was_not_sealed_for_us_is_refused(sealed: str, reason: str) -> None:
     with pytest.raises(BadCipher, match=reason):
